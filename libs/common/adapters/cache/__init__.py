@@ -1,0 +1,1 @@
+"""The caches behind `libs.common.caching.Cache`."""

@@ -1,0 +1,51 @@
+"""Work beside what a process serves, and what becomes of a process whose work has broken: it looks alive and does
+nothing, so it leaves, and whoever supervises it starts it anew."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+_PATIENCE = 1.0
+"""Seconds between two cancellations of a task."""
+EXIT_CODE = 70
+"""EX_SOFTWARE of sysexits.h."""
+
+
+def end_process() -> None:
+    """Leave at once, without cleaning up: what could be waited for does not answer any more."""
+    sys.stdout.flush()
+    os._exit(EXIT_CODE)
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, Any], name: str) -> AsyncIterator[None]:
+    """Runs `work` as long as the block does. It ends the process when it breaks, not when the block has ended."""
+    background = asyncio.create_task(work, name=name)
+    background.add_done_callback(_end_if_broken)
+    try:
+        yield
+    finally:
+        await end(background)
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel the task until it has ended. Once is not always enough: in Python 3.11 `asyncio.wait_for`, which both
+    drivers use, can lose a cancellation (https://github.com/python/cpython/issues/86296); a loop would then go on."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_PATIENCE)
+    if not task.cancelled():
+        task.exception()  # looked at, so that nobody is warned of it at exit
+
+
+def _end_if_broken(background: asyncio.Task[Any]) -> None:
+    if not background.cancelled() and (error := background.exception()) is not None:
+        _log.critical("background.ending_process", task=background.get_name(), error=repr(error))
+        end_process()

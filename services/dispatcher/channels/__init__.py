@@ -1,0 +1,34 @@
+"""The channels, in one table: a channel is one file and one line here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from libs.common.domain.channels import Channel
+from libs.common.domain.retry import UnknownPolicy
+from services.dispatcher.channels import email, inapp, push, sms, webhook
+from services.dispatcher.channels.base import Sender
+from services.dispatcher.channels.tools import Tools
+from services.dispatcher.channels.unconfigured import UnconfiguredSender
+from services.dispatcher.settings import Settings
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Which providers a channel has, and what follows when nobody can tell whether a message was sent."""
+
+    providers: Callable[[Settings, Tools], list[Sender]]
+    """Those that are set, preferred ones first."""
+    policy: UnknownPolicy
+
+    def build(self, settings: Settings, tools: Tools) -> Sender:
+        """The sender to use: the first one; one that refuses everything when there is none."""
+        return (self.providers(settings, tools) or [UnconfiguredSender()])[0]
+
+
+CHANNELS: dict[Channel, Entry] = {
+    Channel.EMAIL: Entry(email.providers, UnknownPolicy.RETRY),
+    Channel.SMS: Entry(sms.providers, UnknownPolicy.PARK),
+    Channel.PUSH: Entry(push.providers, UnknownPolicy.RETRY),
+    Channel.WEBHOOK: Entry(webhook.providers, UnknownPolicy.RETRY),
+    Channel.INAPP: Entry(inapp.providers, UnknownPolicy.RETRY),
+}
