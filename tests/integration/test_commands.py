@@ -1,7 +1,9 @@
 """What an operator's commands do to real servers, and what they say when there are none."""
 
+import gc
 import json
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -115,6 +117,17 @@ def test_indexes_are_made_and_making_them_again_does_no_harm(
     assert "notification_id_1_tenant_1" in mongo_client[database_name]["deliveries"].index_information()
 
 
+@pytest.fixture
+def without_the_socket_of_pymongo() -> Iterator[None]:
+    """pymongo does not close the socket of a connection that is cancelled while it is being made (`pool_shared`, 4.x):
+    a later test would be told of it. Collected here, where it is known whose it is."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.mark.usefixtures("without_the_socket_of_pymongo")
 @pytest.mark.parametrize("arguments", [("seed", "--json"), ("indexes", "apply", "--json")])
 def test_without_a_database_a_command_ends_and_names_the_setting(
     run: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from libs.common.adapters.kafka.admin import Wanted, open_admin, plan
 from libs.common.cli.topics import app
 from libs.common.settings import KafkaSettings
+from libs.common.testing.driver import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -69,7 +70,9 @@ async def test_what_operators_have_set_on_a_topic_stays(
     theirs = {"min.insync.replicas": "2", "segment.ms": "60000"}
     async with open_admin(KafkaSettings(bootstrap_servers=stack.kafka_bootstrap_servers)) as admin:
         await admin.apply(plan([first], {}), {topic: first})
-        await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {**first.configs, **theirs})])
+        set_by_them = {**first.configs, **theirs}
+        await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, set_by_them)])
+        await eventually(lambda: set_on(client, topic), lambda seen: seen == set_by_them)
 
         changes = plan([then], await admin.existing([topic]))
         await admin.apply(changes, {topic: then})

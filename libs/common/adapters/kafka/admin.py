@@ -1,6 +1,8 @@
 """Creates and compares topics. aiokafka's admin answers errors instead of raising them: here they become exceptions."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +19,8 @@ from libs.common.topics import Topic
 _ALREADY_EXISTS = 36
 _SET_ON_THE_TOPIC = 1
 """Where a value comes from, in the brokers' numbers: not from a broker, nor from Kafka's defaults."""
+_TOLD_WITHIN = 10.0
+"""Seconds until a broker must have heard of a change that the controller has made; some milliseconds are usual."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,11 @@ class TopicAdmin:
         }
 
     async def apply(self, changes: Iterable[Change], wants: Mapping[str, Wanted]) -> None:
-        """Make the changes; safe to run again and by several at once."""
+        """Make the changes; safe to run again and by several at once. Returns once the brokers tell of them: the
+        controller answers earlier, and whoever looked then would see what was."""
+        made = list(changes)
         by_action: dict[str, list[Wanted]] = {}
-        for change in changes:
+        for change in made:
             by_action.setdefault(change.action, []).append(wants[change.topic])
         if creating := by_action.get("create"):
             await self._create(creating)
@@ -114,6 +120,24 @@ class TopicAdmin:
             _raise_on_error((row[1], row[0]) for row in answer.topic_errors)
         if setting := by_action.get("set"):
             await self._set(setting)
+        await self._until_told({(change.topic, change.action) for change in made}, wants)
+
+    async def _until_told(self, made: Collection[tuple[str, str]], wants: Mapping[str, Wanted]) -> None:
+        concerned = [wants[topic] for topic, _ in made]
+        deadline = time.monotonic() + _TOLD_WITHIN
+        while concerned:
+            try:
+                exists = await self.existing(want.name for want in concerned)
+            except Unavailable:  # a broker that has not heard of a topic refuses to describe it
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                left = [each for each in plan(concerned, exists) if (each.topic, each.action) in made]
+                if not left:
+                    return
+                if time.monotonic() > deadline:
+                    raise Unavailable(f"Kafka: the brokers do not tell of {left[0].action} for {left[0].topic}")
+            await asyncio.sleep(0.05)
 
     async def _create(self, wants: list[Wanted]) -> None:
         answer = await self._client.create_topics(
