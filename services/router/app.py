@@ -27,6 +27,7 @@ from libs.common.domain.intake import accept_record
 from libs.common.observability.metrics import Metrics
 from libs.common.observability.probes import Check, probe_routes
 from libs.common.ports import Received
+from services.router.finishing import Finisher
 from services.router.handler import Router
 from services.router.live_index import LiveIndex
 from services.router.publishing import CONSUMER, Publisher
@@ -53,9 +54,18 @@ class Wiring:
         subscribers, audiences, holds = MongoWishes(), MongoAudiences(), MongoHolds()
         changes = KafkaChanges(settings.kafka, self.topics.subscriptions)
         self.live = LiveIndex(subscribers, changes, self.bury, self.metrics)
-        publisher = Publisher(self.log, self.topics, audiences, holds, subscribers, self.metrics, clock)
+        self.finisher = Finisher(audiences, clock)
+        publisher = Publisher(self.log, self.topics, self.finisher, holds, subscribers, self.metrics, clock)
         self.router = Router(
-            self.live, audiences, subscribers, publisher, self.topics, self.metrics, clock, accept_record
+            self.live,
+            audiences,
+            subscribers,
+            publisher,
+            self.finisher,
+            self.topics,
+            self.metrics,
+            clock,
+            accept_record,
         )
         self.scheduler = Scheduler(holds, subscribers, self.log, self.topics, self.metrics, clock)
         self.broker = build_broker(
@@ -82,9 +92,13 @@ class Wiring:
         await ping(self.database)
 
     def app(self) -> AsgiFastStream:
-        """The application. FastStream stops the consumers first, then leaves the lifespan."""
+        """The application. FastStream calls `let_go`, stops the consumers, then leaves the lifespan."""
         return AsgiFastStream(
-            self.broker, lifespan=self.lifespan, logger=None, asgi_routes=probe_routes(self.checks(), self.metrics)
+            self.broker,
+            lifespan=self.lifespan,
+            on_shutdown=[self.let_go],
+            logger=None,
+            asgi_routes=probe_routes(self.checks(), self.metrics),
         )
 
     def checks(self) -> dict[str, Check]:
@@ -105,9 +119,17 @@ class Wiring:
         finally:
             await self.log.close()
 
+    async def let_go(self) -> None:
+        """Mark and commit what is done, while there are consumers to commit by. What is done later comes again."""
+        try:
+            await self.finisher.finish()
+        except Unavailable as error:
+            _log.warning("finisher.left_unmarked", error=str(error))
+
     async def _run(self) -> None:
         async with open_database(self.settings.mongo) as database, asyncio.TaskGroup() as tasks:
             self.database = database
+            tasks.create_task(self.finisher.run())
             tasks.create_task(self.live.run())
             tasks.create_task(self.scheduler.run())
             tasks.create_task(watch(self.consumptions))

@@ -4,12 +4,11 @@ nothing. Every step can be run again: ids, groups and chunk numbers come out the
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 import structlog
-from aiokafka import TopicPartition
 
 from libs.common.adapters.kafka.consuming import next_offsets
 from libs.common.clock import Clock
@@ -21,14 +20,13 @@ from libs.common.domain.wishes import read_wishes
 from libs.common.observability.metrics import Metrics
 from libs.common.ports import Received, Record
 from libs.common.topics import Topics
+from services.router.finishing import Commit, Finisher
 from services.router.live_index import LiveIndex
 from services.router.ports import Accept, AudienceStore, SubscriberSource
 from services.router.publishing import CONSUMER, Publisher
 from services.router.reading import Incoming, read_accepted, read_ingested
 
 _log = structlog.get_logger(__name__)
-
-Commit = Callable[[Mapping[TopicPartition, int]], Awaitable[bool]]
 
 _LOGGED_IDS = 20
 """Event ids in the line of a poll; all of 500 would make it unreadable."""
@@ -51,6 +49,7 @@ class Router:
         audiences: AudienceStore,
         subscribers: SubscriberSource,
         publisher: Publisher,
+        finisher: Finisher,
         topics: Topics,
         metrics: Metrics,
         clock: Clock,
@@ -60,21 +59,24 @@ class Router:
         self._audiences = audiences
         self._subscribers = subscribers
         self._publisher = publisher
+        self._finisher = finisher
         self._topics = topics
         self._metrics = metrics
         self._clock = clock
         self._accept = accept
 
     async def handle(self, records: Sequence[Received], commit: Commit) -> None:
-        """Route the events of one poll, then commit it."""
+        """Route the events of one poll; it is committed soon after."""
         started = time.monotonic()
         poll = self._read(records)
+        done = {key for key in poll.events if key in self._finisher}
         recorded = await self._audiences.recall(poll.events.keys())
         chosen = await self._choose([one for key, one in poll.events.items() if key not in recorded])
         recorded |= await self._record(chosen)
-        unfinished = [(one, recorded[key]) for key, one in poll.events.items() if not recorded[key].fanned_out]
+        done |= {key for key, audience in recorded.items() if audience.fanned_out}
+        unfinished = [(one, recorded[key]) for key, one in poll.events.items() if key not in done]
         refused = await self._publisher.fan_out(self._live.index, unfinished, poll.letters)
-        committed = await commit(next_offsets(records))
+        self._finisher.commit(commit, next_offsets(records))
         for audience in chosen:
             self._metrics.count("events_routed", lane=poll.events[audience.event_id].event.lane)
         self._metrics.count("dead_letters", len(poll.letters) + len(refused), consumer=CONSUMER)
@@ -86,7 +88,6 @@ class Router:
             chosen=len(chosen),
             written=len(unfinished) - len(refused),
             dead_letters=len(poll.letters) + len(refused),
-            committed=committed,
             ms=round((time.monotonic() - started) * 1000, 1),
         )
 

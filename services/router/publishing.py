@@ -19,7 +19,8 @@ from libs.common.domain.messages import BatchEncoder, DecisionChunk, DeliveryBat
 from libs.common.observability.metrics import Metrics
 from libs.common.ports import Log, Record
 from libs.common.topics import Topics
-from services.router.ports import AudienceStore, HoldStore, SubscriberSource
+from services.router.finishing import Finisher
+from services.router.ports import HoldStore, SubscriberSource
 from services.router.reading import Incoming
 
 CONSUMER = "router"
@@ -45,7 +46,7 @@ class Publisher:
         self,
         log: Log,
         topics: Topics,
-        audiences: AudienceStore,
+        finisher: Finisher,
         waiting: HoldStore,
         subscribers: SubscriberSource,
         metrics: Metrics,
@@ -53,7 +54,7 @@ class Publisher:
     ) -> None:
         self._log = log
         self._topics = topics
-        self._audiences = audiences
+        self._finisher = finisher
         self._waiting = waiting
         self._subscribers = subscribers
         self._metrics = metrics
@@ -86,7 +87,7 @@ class Publisher:
             )
         written = [one for one in todo if one not in refused]
         await self._hold(written)
-        await self._audiences.mark_fanned_out([one.audience.event_id for one in written], self._clock())
+        self._finisher.mark(one.audience.event_id for one in written)
         self._count(written)
         return [one.incoming for one in refused]
 

@@ -33,6 +33,7 @@ from libs.common.testing.stumbling import Stumbles
 from libs.common.testing.waiting import eventually
 from libs.common.testing.wishes import MemoryWishes
 from libs.common.topics import Topics
+from services.router.finishing import Finisher
 from services.router.handler import Router
 from services.router.live_index import LiveIndex
 from services.router.publishing import Publisher
@@ -83,14 +84,21 @@ class World:
 
         return LiveIndex(self.people, self.changes, bury_changes, self.metrics)
 
-    def router(self, live: LiveIndex, stumbles: Stumbles | None = None) -> Router:
+    def finisher(self, stumbles: Stumbles | None = None) -> Finisher:
+        """A finisher whose outside calls go through `stumbles`."""
+        return Finisher((stumbles or Stumbles()).wrap(self.audiences), lambda: self.now)
+
+    def router(self, live: LiveIndex, stumbles: Stumbles | None = None, finisher: Finisher | None = None) -> Router:
         """A router whose outside calls go through `stumbles`."""
         wrap = (stumbles or Stumbles()).wrap
+        finisher = finisher or self.finisher(stumbles)
         audiences, people = wrap(self.audiences), wrap(self.people)
         publisher = Publisher(
-            wrap(self.log), self.topics, audiences, wrap(self.holds), people, self.metrics, lambda: self.now
+            wrap(self.log), self.topics, finisher, wrap(self.holds), people, self.metrics, lambda: self.now
         )
-        return Router(live, audiences, people, publisher, self.topics, self.metrics, lambda: self.now, self.accept)
+        return Router(
+            live, audiences, people, publisher, finisher, self.topics, self.metrics, lambda: self.now, self.accept
+        )
 
     def scheduler(self, stumbles: Stumbles | None = None) -> Scheduler:
         """A scheduler whose outside calls go through `stumbles`."""
@@ -111,17 +119,19 @@ class World:
             await asyncio.gather(running, return_exceptions=True)
 
     async def route(self, *records: Received, stumbles: Stumbles | None = None) -> None:
-        """One poll through a router that has just loaded its index."""
+        """One poll through a router that has just loaded its index, to its very end."""
         stumbles = stumbles or Stumbles()
+        finisher = self.finisher(stumbles)
 
         async def commit(positions: Mapping[TopicPartition, int]) -> bool:
             self.committed |= positions
             return True
 
         async with self.indexed() as live:
-            await self.router(live, stumbles).handle(
+            await self.router(live, stumbles, finisher).handle(
                 list(records), lambda positions: stumbles.call("commit", lambda: commit(positions))
             )
+            await finisher.finish()
 
     def watch_appends(self) -> list[int]:
         """How many bytes each append from now on has."""

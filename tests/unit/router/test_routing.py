@@ -66,6 +66,19 @@ async def test_the_same_event_any_number_of_times_is_one(world: Any, an_event: M
     assert len(world.decisions) == 1
 
 
+async def test_an_event_that_comes_again_before_it_is_marked_is_not_fanned_out_again(
+    world: Any, an_event: MakeEvent, a_record: MakeRecord
+) -> None:
+    """Ten copies in ten polls were three batches for the dispatcher while marks were on their way."""
+    world.join("ann", channels=(Channel.EMAIL,))
+    async with world.indexed() as live:
+        router = world.router(live)
+        for _ in range(3):
+            await router.handle([a_record(an_event())], _commit)
+
+    assert world.deliveries == [("ann", "EMAIL")]
+
+
 async def test_that_nobody_wanted_it_is_on_record(world: Any, an_event: MakeEvent, a_record: MakeRecord) -> None:
     await world.route(a_record(an_event()))
 

@@ -157,12 +157,14 @@ class Consumption:
         return self._subscriber.consumer
 
     async def commit(self, positions: Mapping[TopicPartition, int]) -> bool:
-        """Commit the next offset to read of each partition. False when the group has taken them from us, or the
-        coordinator is away: the records come again, to us or to the next owner."""
-        if self.consumer is None or not positions:
+        """Commit the next offset to read of each partition that is still ours. False when none is, or the coordinator
+        is away: the records come again, to us or to the next owner."""
+        consumer = self.consumer
+        ours = {} if consumer is None else {each: at for each, at in positions.items() if each in consumer.assignment()}
+        if consumer is None or not ours:
             return False
         try:
-            await self.consumer.commit(dict(positions))
+            await consumer.commit(ours)
         except (CommitFailedError, IllegalStateError, KafkaError) as error:
             _log.warning("offsets.commit_failed", group=self.group_id, error=type(error).__name__)
             return False
