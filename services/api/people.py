@@ -65,7 +65,7 @@ class People:
         right = await self._passwords.verify(account.password_hash if account else None, password)
         if account is None or not right:
             raise Unauthorized("Wrong username or password.")
-        await self._limits.succeeded(attempt, network)
+        await self._limits.succeeded(attempt)
         if self._passwords.is_outdated(account.password_hash):
             await self._accounts.rehash(account, await self._passwords.hash(password))
         return self._tokens.issue(account)
@@ -117,7 +117,7 @@ class People:
         attempt = await self._limits.begin_login(self._tenant, account.email, network)
         if not await self._passwords.verify(account.password_hash, password):
             raise Taken("This address is subscribed already; to change the subscription, give its password.")
-        await self._limits.succeeded(attempt, network)
+        await self._limits.succeeded(attempt)
 
 
 def _with_address(subscriber: Subscriber, email: str) -> Subscriber:

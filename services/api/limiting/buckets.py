@@ -37,6 +37,8 @@ class Answer:
     remaining: int
     resets_in: int
     """Seconds until the minute ends, rounded up."""
+    window: int
+    """The minute that it was counted in."""
 
 
 @dataclass(slots=True)
@@ -68,14 +70,16 @@ class Buckets:
             # Shielded: a caller who gives up must not take the others' answer along.
             await asyncio.shield(local.asking)
         if local.ours <= 0:
-            return Answer(False, limit, 0, resets_in)
+            return Answer(False, limit, 0, resets_in, local.window)
         local.ours -= 1
-        return Answer(True, limit, local.ours + local.left, resets_in)
+        return Answer(True, limit, local.ours + local.left, resets_in, local.window)
 
-    def give_back(self, bucket: str, limit: int) -> None:
-        """It did not count after all; in vain once the minute is over."""
-        local, _ = self._find(bucket, limit)
-        local.ours += 1
+    def give_back(self, bucket: str, spent: Answer) -> None:
+        """What `spent` allowed did not count after all; in vain once its minute is over, for the next one never had
+        it."""
+        local = self._local.get(bucket)
+        if local is not None and local.window == spent.window:
+            local.ours += 1
 
     def _find(self, bucket: str, limit: int) -> tuple[_Local, int]:
         since = self._clock() - _EPOCH

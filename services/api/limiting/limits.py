@@ -3,6 +3,7 @@ A log-in is slowed down for one account from one network: the owner, elsewhere, 
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +27,17 @@ _LONGEST_DELAY = timedelta(minutes=15)
 _FORGOTTEN_AFTER = timedelta(hours=1)
 
 Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A log-in that counts as failed until it succeeded."""
+
+    name: str
+    """Of the account and the network, as one."""
+    bucket: str
+    spent: Answer | None
+    """What it took from the network's failures; None: they have no limit."""
 
 
 class Limits:
@@ -56,34 +68,39 @@ class Limits:
         time must not keep everybody else from logging in. Raises `TooMany`."""
         await self._spend(f"password|{network}", self._settings.rate_limit_passwords)
 
-    async def begin_login(self, tenant: str, email: str, network: str) -> str:
+    async def begin_login(self, tenant: str, email: str, network: str) -> Attempt:
         """Before a password is verified: counts as a failure until `succeeded` takes it back, so that many at once get
-        no further than one after the other. A name for the attempt. Raises `TooMany`; passes when the database is
-        away."""
+        no further than one after the other. Raises `TooMany`; passes when the database is away."""
         await self.count_password(network)
-        await self._spend(f"login|{network}", self._settings.rate_limit_login_failures)
-        attempt = hashlib.sha256(f"{tenant}\n{email}\n{network}".encode("utf-8", "replace")).hexdigest()
+        bucket = f"login|{network}"
+        spent = await self._spend(bucket, self._settings.rate_limit_login_failures)
+        name = hashlib.sha256(f"{tenant}\n{email}\n{network}".encode("utf-8", "replace")).hexdigest()
         now = self._clock()
         try:
-            blocked_until = await self._store.begin_attempt(attempt, now, now + _FORGOTTEN_AFTER, delay_after)
+            blocked_until = await self._store.begin_attempt(name, now, now + _FORGOTTEN_AFTER, delay_after)
             if blocked_until is not None:
                 raise TooMany("Too many attempts.", _retry_after(blocked_until - now))
         except Unavailable as error:
             _log.warning("rate_limit.open", reason=str(error))
-        return attempt
+        return Attempt(name, bucket, spent)
 
-    async def succeeded(self, attempt: str, network: str) -> None:
+    async def succeeded(self, attempt: Attempt) -> None:
         """The password was right: forget what failed before."""
-        if limit := self._settings.rate_limit_login_failures:
-            self._buckets.give_back(f"login|{network}", limit)
+        if attempt.spent is not None:
+            self._buckets.give_back(attempt.bucket, attempt.spent)
         try:
-            await self._store.forget_attempt(attempt)
+            await self._store.forget_attempt(attempt.name)
         except Unavailable as error:
             _log.warning("rate_limit.open", reason=str(error))
 
-    async def _spend(self, bucket: str, limit: int) -> None:
-        if limit and not (answer := await self._buckets.spend(bucket, limit)).allowed:
+    async def _spend(self, bucket: str, limit: int) -> Answer | None:
+        """What was spent; None: there is no limit."""
+        if not limit:
+            return None
+        answer = await self._buckets.spend(bucket, limit)
+        if not answer.allowed:
             raise _refusal(answer)
+        return answer
 
     async def _count(self, connection: Connection, bucket: str, limit: int) -> None:
         if not limit:

@@ -142,6 +142,22 @@ async def test_the_hot_path_seldom_asks_the_database(world: World) -> None:
     assert store.calls <= 21
 
 
+@pytest.mark.parametrize(("passes", "allowed"), [(0, True), (59, True), (60, False), (120, False)])
+async def test_what_did_not_count_is_given_back_within_its_minute_alone(
+    world: World, passes: int, allowed: bool
+) -> None:
+    buckets = Buckets(MemoryRates(), lambda: world.now)
+    spent = await buckets.spend("login|a", 3)
+    world.pass_time(passes)
+    # All that this minute has left.
+    while (await buckets.spend("login|a", 3)).allowed:
+        pass
+
+    buckets.give_back("login|a", spent)
+
+    assert (await buckets.spend("login|a", 3)).allowed is allowed
+
+
 @pytest.mark.parametrize("fault", ["away", "hangs"])
 async def test_requests_pass_while_the_database_does_not_answer(world: World, fault: str) -> None:
     async with behind_proxy(world, **STRICT) as strict:
@@ -244,6 +260,29 @@ async def test_right_passwords_use_nothing_up(world: World) -> None:
         codes = [(await client.post("/token", data=RIGHT)).status_code for _ in range(10)]
 
     assert codes == [200] * 10
+
+
+async def test_what_is_given_back_in_the_next_minute_does_not_raise_its_limit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log-in begun in one minute and verified in the next one let one more of that minute fail."""
+    await world.subscribe()
+    found = world.accounts.find
+
+    async def find_slowly(*which: str) -> Any:
+        world.pass_time(60)
+        return await found(*which)
+
+    async with AsyncTestClient(world.app(rate_limit_login_failures=4)) as client:
+        with monkeypatch.context() as slow:
+            slow.setattr(world.accounts, "find", find_slowly)
+            right = await client.post("/token", data=RIGHT)
+        codes = [
+            (await client.post("/token", data={**WRONG, "username": f"u{n}@example.com"})).status_code for n in range(6)
+        ]
+
+    assert right.status_code == 200
+    assert codes == [401] * 4 + [429] * 2
 
 
 async def test_who_makes_accounts_all_the_time_keeps_nobody_from_logging_in(world: World) -> None:
