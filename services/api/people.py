@@ -60,12 +60,12 @@ class People:
     async def log_in(self, email: str | None, password: str, network: str = "") -> str:
         """An access token. Unknown address, address that is none (None) and wrong password look the same and take the
         same time. Raises `Unauthorized`, `TooMany` after failures from this `network`, `Unavailable`."""
-        attempt = await self._limits.begin_login(self._tenant, email or "", network)
-        account = await self._accounts.find(self._tenant, email) if email else None
-        right = await self._passwords.verify(account.password_hash if account else None, password)
-        if account is None or not right:
-            raise Unauthorized("Wrong username or password.")
-        await self._limits.succeeded(attempt)
+        async with self._limits.login(self._tenant, email or "", network) as attempt:
+            account = await self._accounts.find(self._tenant, email) if email else None
+            right = await self._passwords.verify(account.password_hash if account else None, password)
+            if account is None or not right:
+                raise Unauthorized("Wrong username or password.")
+            await self._limits.succeeded(attempt)
         if self._passwords.is_outdated(account.password_hash):
             await self._accounts.rehash(account, await self._passwords.hash(password))
         return self._tokens.issue(account)
@@ -114,10 +114,10 @@ class People:
         return faster
 
     async def _prove(self, account: Account, password: str, network: str) -> None:
-        attempt = await self._limits.begin_login(self._tenant, account.email, network)
-        if not await self._passwords.verify(account.password_hash, password):
-            raise Taken("This address is subscribed already; to change the subscription, give its password.")
-        await self._limits.succeeded(attempt)
+        async with self._limits.login(self._tenant, account.email, network) as attempt:
+            if not await self._passwords.verify(account.password_hash, password):
+                raise Taken("This address is subscribed already; to change the subscription, give its password.")
+            await self._limits.succeeded(attempt)
 
 
 def _with_address(subscriber: Subscriber, email: str) -> Subscriber:

@@ -1,8 +1,11 @@
 """Refuses who calls too often: requests of one API key, requests of one address without a key, and log-ins that fail.
-A log-in is slowed down for one account from one network: the owner, elsewhere, is never locked out."""
+A log-in is slowed down for one account from one network: the owner, elsewhere, is never locked out. Those of one
+account from one network that come to the same process at once wait for one another: while its password is verified, a
+right one looks like a failure to the next."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,7 +18,9 @@ from libs.common.domain.errors import Unavailable
 from services.api.errors import TooMany
 from services.api.limiting.addresses import TrustedProxies
 from services.api.limiting.buckets import Answer, Buckets
+from services.api.limiting.turns import Turns
 from services.api.ports import RateStore
+from services.api.security.passwords import WAITING
 from services.api.settings import ApiSettings
 
 _log = structlog.get_logger(__name__)
@@ -48,6 +53,8 @@ class Limits:
         self._store = store
         self._clock = clock
         self._buckets = Buckets(store, clock)
+        # No more than may wait for a core: a queue of its own, so that one account's cannot fill everybody's.
+        self._turns = Turns(WAITING)
         self._proxies = TrustedProxies(settings.trusted_proxies)
 
     def network(self, connection: Connection) -> str:
@@ -68,13 +75,20 @@ class Limits:
         time must not keep everybody else from logging in. Raises `TooMany`."""
         await self._spend(f"password|{network}", self._settings.rate_limit_passwords)
 
-    async def begin_login(self, tenant: str, email: str, network: str) -> Attempt:
-        """Before a password is verified: counts as a failure until `succeeded` takes it back, so that many at once get
-        no further than one after the other. Raises `TooMany`; passes when the database is away."""
+    @asynccontextmanager
+    async def login(self, tenant: str, email: str, network: str) -> AsyncIterator[Attempt]:
+        """Around the verifying of a password, alone with this account from this network. Counts as a failure until
+        `succeeded` takes it back, so that many at once, over all processes, get no further than one after the other.
+        Raises `TooMany`, `Unavailable` when too many wait; passes when the database is away."""
+        # Before the wait: who may not have one more password verified may not stand in the queue either.
         await self.count_password(network)
+        name = hashlib.sha256(f"{tenant}\n{email}\n{network}".encode("utf-8", "replace")).hexdigest()
+        async with self._turns.take(name):
+            yield await self._begin(name, network)
+
+    async def _begin(self, name: str, network: str) -> Attempt:
         bucket = f"login|{network}"
         spent = await self._spend(bucket, self._settings.rate_limit_login_failures)
-        name = hashlib.sha256(f"{tenant}\n{email}\n{network}".encode("utf-8", "replace")).hexdigest()
         now = self._clock()
         try:
             blocked_until = await self._store.begin_attempt(name, now, now + _FORGOTTEN_AFTER, delay_after)
@@ -85,7 +99,7 @@ class Limits:
         return Attempt(name, bucket, spent)
 
     async def succeeded(self, attempt: Attempt) -> None:
-        """The password was right: forget what failed before."""
+        """The password was right: forget what failed before. Within `login`: the next in turn must find it so."""
         if attempt.spent is not None:
             self._buckets.give_back(attempt.bucket, attempt.spent)
         try:

@@ -17,7 +17,7 @@ MAX_BYTES = 1024
 
 _AT_ONCE = 2
 """Each takes a core and 19 MiB."""
-_WAITING = 64
+WAITING = 64
 """About a second's work; more is refused rather than piled up."""
 
 
@@ -51,7 +51,7 @@ class Passwords:
         return right and fits and stored is not None
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= _WAITING:
+        if self._waiting >= WAITING:
             raise Unavailable("too many passwords wait to be verified")
         self._waiting += 1
         try:

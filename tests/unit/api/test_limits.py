@@ -28,7 +28,8 @@ STRICT = {"rate_limit_per_key": 5, "rate_limit_per_address": 3, "rate_limit_logi
 
 @asynccontextmanager
 async def behind_proxy(world: World, **settings: Any) -> AsyncIterator[AsyncClient]:
-    """A client of an API that sees every request come from a proxy that it trusts."""
+    """A client of an API that sees every request come from a proxy that it trusts. Requests run at once, where the
+    framework's own test client lets the next one wait."""
     app = world.app(**settings, trusted_proxies=("10.0.0.0/8",))
     transport = ASGITransport(app, client=PROXY, raise_app_exceptions=False)
     async with app.lifespan(), AsyncClient(transport=transport, base_url="http://api") as client:
@@ -207,10 +208,64 @@ async def test_guessing_a_password_gets_slower_and_the_owner_elsewhere_does_not_
 
 async def test_many_guesses_at_once_get_no_further(world: World) -> None:
     await world.subscribe()
-
-    answers = await asyncio.gather(*(world.client.post("/token", data=WRONG) for _ in range(20)))
+    async with behind_proxy(world) as client:
+        answers = await asyncio.gather(*(client.post("/token", data=WRONG) for _ in range(20)))
 
     assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 15
+
+
+async def test_right_passwords_at_once_all_log_in(world: World) -> None:
+    """Each counted as a failure until it was verified: of 20 at the same moment 15 were told to come back later."""
+    await world.subscribe()
+    async with behind_proxy(world, rate_limit_login_failures=4) as client:
+        answers = await asyncio.gather(*(client.post("/token", data=RIGHT) for _ in range(20)))
+
+    assert [answer.status_code for answer in answers] == [200] * 20
+    assert world.rates.attempts == {}
+
+
+async def test_who_subscribes_again_many_times_at_once_is_not_taken_for_a_guesser(world: World) -> None:
+    body = {"email": RIGHT["username"], "password": RIGHT["password"]}
+    await world.subscribe()
+    async with behind_proxy(world) as client:
+        answers = await asyncio.gather(*(client.post("/subscribe", json=body) for _ in range(20)))
+
+    assert [answer.status_code for answer in answers] == [200] * 20
+
+
+async def test_waiting_for_one_another_is_no_way_around_the_limit_of_passwords(world: World) -> None:
+    await world.subscribe()
+    async with behind_proxy(world, rate_limit_passwords=8) as client:
+        answers = await asyncio.gather(*(client.post("/token", data=RIGHT) for _ in range(20)))
+
+    assert sorted(answer.status_code for answer in answers) == [200] * 8 + [429] * 12
+
+
+async def test_more_than_may_wait_for_one_another_are_refused_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is verified, 64 wait; somebody else's log-in does not notice."""
+    await world.subscribe()
+    await world.subscribe("bob@example.com")
+    found, may_go_on = world.accounts.find, asyncio.Event()
+
+    async def find(tenant: str, email: str) -> Any:
+        if email == RIGHT["username"]:
+            await may_go_on.wait()
+        return await found(tenant, email)
+
+    monkeypatch.setattr(world.accounts, "find", find)
+    async with behind_proxy(world) as client:
+        all_of_them = [asyncio.create_task(client.post("/token", data=RIGHT)) for _ in range(70)]
+        answered = iter(asyncio.as_completed(all_of_them))
+        refused = [(await next(answered)).status_code for _ in range(5)]
+        somebody_else = await client.post("/token", data={**RIGHT, "username": "bob@example.com"})
+        may_go_on.set()
+        codes = [(await answer).status_code for answer in all_of_them]
+
+    assert refused == [503] * 5
+    assert somebody_else.status_code == 200
+    assert sorted(codes) == [200] * 65 + [503] * 5
 
 
 async def test_guessing_by_subscribing_counts_too(world: World) -> None:
@@ -247,7 +302,7 @@ async def test_failures_of_one_network_are_bounded_over_all_accounts(world: Worl
 
 async def test_many_log_ins_at_once_over_many_accounts_get_no_further(world: World) -> None:
     """A failure counted only after its password was verified: all that came meanwhile got through."""
-    async with AsyncTestClient(world.app(rate_limit_login_failures=4)) as client:
+    async with behind_proxy(world, rate_limit_login_failures=4) as client:
         wrong = [{**WRONG, "username": f"u{n}@example.com"} for n in range(20)]
         answers = await asyncio.gather(*(client.post("/token", data=each) for each in wrong))
 
