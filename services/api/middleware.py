@@ -24,6 +24,12 @@ STREAMS = "streams"
 """Set `opt={STREAMS: True}` on a handler that answers for as long as its caller stays."""
 
 
+def is_compressed(scope: Scope) -> bool:
+    """Whether the body is said to be compressed; such a request is refused before its credential is looked at."""
+    encodings = [value for name, value in scope["headers"] if name == b"content-encoding"]
+    return any(value.strip().lower() not in (b"", b"identity") for value in encodings)
+
+
 class BodyAndDeadline(ASGIMiddleware):
     """Ends a request that takes too long: 408 when its body never came, else 503."""
 
@@ -37,8 +43,7 @@ class BodyAndDeadline(ASGIMiddleware):
         if scope["type"] != ScopeType.HTTP:
             await next_app(scope, receive, send)
             return
-        encodings = [value for name, value in scope["headers"] if name == b"content-encoding"]
-        if any(value.strip().lower() not in (b"", b"identity") for value in encodings):
+        if is_compressed(scope):
             raise UnsupportedMedia("Send the body without compression.")
         whole = started = False
 

@@ -1,6 +1,6 @@
 """Counts requests that carry no API key by their address, and tells every caller how much of a limit is left. Requests
-with a key are counted where the key is verified (`security/access.py`), so that a drawn key is no way around; and where
-none is asked for, none is looked at."""
+with a key are counted where the key is verified (`security/access.py`), so that a drawn key is no way around; where
+none is asked for, none is looked at, and neither is that of a request that is refused before."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.limiting.limits import SHOWN, headers_of
+from services.api.middleware import is_compressed
 from services.api.security.access import carries_key, takes_key
 
 FREE = "free"
@@ -38,6 +39,7 @@ class CountAddresses(ASGIMiddleware):
                     headers[name] = value
             await send(message)
 
-        if not (carries_key(connection) and takes_key(scope["route_handler"])):
+        key_is_looked_at = carries_key(connection) and takes_key(scope["route_handler"]) and not is_compressed(scope)
+        if not key_is_looked_at:
             await limits.count_address(connection)
         await next_app(scope, receive, send_telling)

@@ -115,12 +115,12 @@ def require_scope(scope: Scope) -> Guard:
     """Guard: only with an API key of this scope."""
 
     async def guard(connection: Connection, _handler: BaseRouteHandler) -> None:
-        _refuse_key_in_query(connection)
         state = connection.app.state
         try:
+            _refuse_key_in_query(connection)
             service = await state.access.service(connection)
         except Unauthorized:
-            # A key that is none is no way around the limit of whoever has no key.
+            # A key that is none, or that nobody looked at, is no way around the limit of whoever has no key.
             if carries_key(connection):
                 await state.limits.count_address(connection)
             raise

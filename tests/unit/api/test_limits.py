@@ -64,6 +64,26 @@ async def test_what_only_looks_like_a_key_is_no_way_around_the_limit_of_an_addre
     assert [answer.status_code == 429 for answer in answers] == [False] * 3 + [True] * 2
 
 
+@pytest.mark.parametrize("key", ["sk_x_0123456789abcdef0123", "the good one"])
+@pytest.mark.parametrize(
+    ("query", "headers", "refused"),
+    [("?key=sk_x_0123456789abcdef0123", {}, 401), ("", {"Content-Encoding": "gzip"}, 415)],
+)
+async def test_what_is_refused_before_its_key_is_looked_at_counts_for_its_address(
+    world: World, query: str, headers: dict[str, str], refused: int, key: str
+) -> None:
+    """Left to the guard to be counted, and refused before it did: whoever wrote anything into X-API-Key had no
+    limit."""
+    given = world.key if key == "the good one" else {"X-API-Key": key}
+    async with behind_proxy(world, **STRICT) as strict:
+        at = {"X-Forwarded-For": "203.0.113.7", **given, **headers}
+        codes = [(await strict.post("/v1/events" + query, json=EVENT, headers=at)).status_code for _ in range(5)]
+        of_the_key = [(await strict.get("/notifications/n", headers=world.key)).status_code for _ in range(6)]
+
+    assert codes == [refused] * 3 + [429] * 2
+    assert of_the_key == [404] * 5 + [429]
+
+
 async def test_a_route_for_keys_and_people_counts_each_request_once(world: World) -> None:
     person = await world.person()
     async with behind_proxy(world, **STRICT) as strict:
