@@ -2,6 +2,7 @@
 anything else is connected."""
 
 import errno
+import gc
 import socket
 import sys
 from typing import Any
@@ -28,6 +29,9 @@ def serve(app: Any, host: str, port: int, variable: str) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
+    # What was imported stays for good. Without this the first full collection stops a busy process for 0.15 s.
+    gc.collect()
+    gc.freeze()
     uvicorn.Server(config).run(sockets=[listener])
 
 

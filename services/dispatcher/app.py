@@ -48,6 +48,7 @@ from services.dispatcher.retry_line import RetryLine
 from services.dispatcher.rules import Rules
 from services.dispatcher.settings import Settings
 from services.dispatcher.settling import Settler
+from services.dispatcher.sharing import SharedDeliveries, SharedRecipients
 from services.dispatcher.wiring import build_route
 
 _log = structlog.get_logger(__name__)
@@ -73,6 +74,8 @@ class Wiring:
         self.patience = Patience()
         self.log = KafkaLog(settings.kafka)
         self.broker = build_broker(settings.kafka, "sigmora-dispatcher")
+        self.deliveries = SharedDeliveries(MongoDeliveryStore())
+        self.recipients = SharedRecipients(MongoRecipientStore())
         self.database: Database | None = None
         self.lines: list[Line] = []
         self.settlers: list[Settler] = []
@@ -141,7 +144,7 @@ class Wiring:
         graveyard = Graveyard(self.log, self.topics.dead_letters, self.patience, self.metrics)
         for channel in self.settings.dispatch.channels:
             route = build_route(channel, self.settings, tools, self.metrics)
-            expander = Expander(MongoRecipientStore(), MongoDeliveryStore(), self.patience)
+            expander = Expander(self.recipients, self.deliveries, self.patience)
             expand = expander.expand if channel in SEVERAL_ENDPOINTS else None
             for lane in Lane:
                 connect = self._connect(channel, lane, self.topics.deliveries(channel, lane))
@@ -167,15 +170,14 @@ class Wiring:
 
     def _dispatcher(self, route: Route, renderer: Renderer) -> Dispatcher:
         rules = Rules(self.topics, self.settings.topics.schedule, self.settings.lease)
-        store = MongoDeliveryStore()
-        claimer = Claimer(store, self.log, rules, route.policy, self.patience)
-        settler = Settler(store, self.log, self.topics, self.clock, self.patience, self.metrics)
+        claimer = Claimer(self.deliveries, self.log, rules, route.policy, self.patience)
+        settler = Settler(self.deliveries, self.log, self.topics, self.clock, self.patience, self.metrics)
         self.settlers.append(settler)
         return Dispatcher(
             route,
             rules,
             claimer,
-            Checker(MongoRecipientStore(), MongoSuppressions(), self.patience, self.clock),
+            Checker(self.recipients, MongoSuppressions(), self.patience, self.clock),
             renderer,
             settler,
             self.clock,

@@ -96,7 +96,7 @@ class Claimer:
     async def _insert(self, works: Sequence[Work], lease: Lease) -> set[str]:
         if not works:
             return set()
-        return await self._patience.insist("claim", lambda: self._store.insert(works, lease))
+        return await self._patience.insist("claim", lambda: self._store.insert([(work, lease) for work in works]))
 
     async def _take(self, takes: Sequence[tuple[Work, Take]], lease: Lease) -> tuple[list[Claim], list[Work]]:
         if not takes:

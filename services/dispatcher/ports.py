@@ -14,7 +14,7 @@ class DeliveryStore(Protocol):
     """Where every delivery has its one state. Every call raises `Unavailable` when the answer is unknown; calling again
     is then right."""
 
-    async def insert(self, works: Sequence[Work], lease: Lease) -> set[str]:
+    async def insert(self, claims: Sequence[tuple[Work, Lease]]) -> set[str]:
         """Claim deliveries that nobody has seen, each SENDING with fence 1; the ids of those that were there."""
         ...
 
@@ -27,8 +27,8 @@ class DeliveryStore(Protocol):
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> int:
-        """Write how attempts ended; how many took effect. One whose fence is outdated changes nothing; one whose state
-        has moved on meanwhile (a receipt was faster) only adds its attempt to the history."""
+        """Write how attempts ended; how many took effect, at least. One whose fence is outdated changes nothing; one
+        whose state has moved on meanwhile (a receipt was faster) only adds its attempt to the history."""
         ...
 
     async def endpoints(self, works: Sequence[Work]) -> set[tuple[str, str, int]]:

@@ -70,14 +70,14 @@ class Router:
         started = time.monotonic()
         poll = self._read(records)
         done = {key for key in poll.events if key in self._finisher}
-        recorded = await self._audiences.recall(poll.events.keys())
-        chosen = await self._choose([one for key, one in poll.events.items() if key not in recorded])
-        recorded |= await self._record(chosen)
+        # Before it is known whether somebody chose already, which is seldom: this takes some µs, asking a round trip.
+        chosen = await self._choose([one for key, one in poll.events.items() if key not in done])
+        recorded, new = await self._record(chosen)
         done |= {key for key, audience in recorded.items() if audience.fanned_out}
         unfinished = [(one, recorded[key]) for key, one in poll.events.items() if key not in done]
         refused = await self._publisher.fan_out(self._live.index, unfinished, poll.letters)
         self._finisher.commit(commit, next_offsets(records))
-        for audience in chosen:
+        for audience in new:
             self._metrics.count("events_routed", lane=poll.events[audience.event_id].event.lane)
         self._metrics.count("dead_letters", len(poll.letters) + len(refused), consumer=CONSUMER)
         _log.info(
@@ -85,7 +85,7 @@ class Router:
             records=len(records),
             events=len(poll.events),
             event_ids=list(poll.events)[:_LOGGED_IDS],
-            chosen=len(chosen),
+            chosen=len(new),
             written=len(unfinished) - len(refused),
             dead_letters=len(poll.letters) + len(refused),
             ms=round((time.monotonic() - started) * 1000, 1),
@@ -141,14 +141,16 @@ class Router:
                 found[tenant][changed.subscriber_id] = read_wishes(changed)[0]
         return found
 
-    async def _record(self, chosen: Sequence[Audience]) -> dict[str, Audience]:
-        """Put the choices on record; where somebody was faster, theirs stands."""
+    async def _record(self, chosen: Sequence[Audience]) -> tuple[dict[str, Audience], list[Audience]]:
+        """Put the choices on record. By event id what stands there now, which is another's choice where somebody was
+        faster or the event comes again; and those of ours that stand."""
         if not chosen:
-            return {}
+            return {}, []
         others = await self._audiences.record(chosen)
-        mine = {audience.event_id: audience for audience in chosen if audience.event_id not in others}
-        self._count(list(mine.values()))
-        return mine | (await self._audiences.recall(others) if others else {})
+        mine = [audience for audience in chosen if audience.event_id not in others]
+        self._count(mine)
+        theirs = await self._audiences.recall(others) if others else {}
+        return {audience.event_id: audience for audience in mine} | theirs, mine
 
     def _count(self, audiences: Sequence[Audience]) -> None:
         for audience in audiences:

@@ -62,22 +62,31 @@ async def found(store: Store, work: Work) -> Found:
 
 async def test_a_new_delivery_is_claimed_by_insert(store: Store) -> None:
     work = a_work()
-    assert await store.insert([work], LEASE) == set()
+    assert await store.insert([(work, LEASE)]) == set()
     assert await found(store, work) == Found(work.delivery_id, State.SENDING, 1, 1, "us", LEASE.until)
 
 
 async def test_only_the_first_insert_claims(store: Store) -> None:
     ann, ben, cem = a_work("ann"), a_work("ben"), a_work("cem")
-    await store.insert([ben], THEIRS)
+    await store.insert([(ben, THEIRS)])
 
-    assert await store.insert([ann, ben, cem], LEASE) == {ben.delivery_id}
+    assert await store.insert(
+        [
+            (each, LEASE)
+            for each in (
+                ann,
+                ben,
+                cem,
+            )
+        ]
+    ) == {ben.delivery_id}
 
     assert (await found(store, ben)).owner == "them"
     assert (await found(store, cem)).owner == "us"
 
 
 async def test_nothing_to_do_is_no_call(store: Store) -> None:
-    assert await store.insert([], LEASE) == set()
+    assert await store.insert([]) == set()
     assert await store.take([], LEASE) == set()
     assert await store.settle([]) == 0
     assert await store.find([]) == {}
@@ -85,7 +94,7 @@ async def test_nothing_to_do_is_no_call(store: Store) -> None:
 
 async def test_what_is_as_it_was_found_can_be_taken(store: Store) -> None:
     work = a_work()
-    await store.insert([work], THEIRS)
+    await store.insert([(work, THEIRS)])
     take = Take(await found(store, work), attempt=2)
 
     assert await store.take([take], LEASE) == {work.delivery_id}
@@ -95,7 +104,15 @@ async def test_what_is_as_it_was_found_can_be_taken(store: Store) -> None:
 
 async def test_of_two_who_take_one_wins(store: Store) -> None:
     ann, ben = a_work("ann"), a_work("ben")
-    await store.insert([ann, ben], replace(THEIRS, owner="before"))
+    await store.insert(
+        [
+            (each, replace(THEIRS, owner="before"))
+            for each in (
+                ann,
+                ben,
+            )
+        ]
+    )
     takes = [Take(await found(store, each), attempt=2) for each in (ann, ben)]
 
     assert await store.take(takes[:1], THEIRS) == {ann.delivery_id}
@@ -106,7 +123,7 @@ async def test_of_two_who_take_one_wins(store: Store) -> None:
 
 async def test_taking_again_after_a_lost_answer_finds_what_is_ours(store: Store) -> None:
     work = a_work()
-    await store.insert([work], THEIRS)
+    await store.insert([(work, THEIRS)])
     take = Take(await found(store, work), attempt=2)
     await store.take([take], LEASE)
 
@@ -128,7 +145,7 @@ async def test_taking_again_after_a_lost_answer_finds_what_is_ours(store: Store)
 )
 async def test_an_end_is_written(store: Store, step: Any, state: State, attempt: int) -> None:
     work = a_work()
-    await store.insert([work], LEASE)
+    await store.insert([(work, LEASE)])
 
     assert await store.settle([an_end(a_claim(work), step)]) == 1
 
@@ -137,7 +154,7 @@ async def test_an_end_is_written(store: Store, step: Any, state: State, attempt:
 
 async def test_an_outdated_fence_changes_nothing(store: Store) -> None:
     work = a_work()
-    await store.insert([work], THEIRS)
+    await store.insert([(work, THEIRS)])
     await store.take([Take(await found(store, work), attempt=2)], LEASE)
     before = await found(store, work)
 
@@ -148,7 +165,7 @@ async def test_an_outdated_fence_changes_nothing(store: Store) -> None:
 
 async def test_a_state_that_moved_on_stays(store: Store) -> None:
     work = a_work()
-    await store.insert([work], LEASE)
+    await store.insert([(work, LEASE)])
     await store.settle([an_end(a_claim(work), Settle(State.SENT))])
 
     assert await store.settle([an_end(a_claim(work), RetryAt(1, NOON, "http_503"), "not_now")]) == 0
@@ -158,7 +175,7 @@ async def test_a_state_that_moved_on_stays(store: Store) -> None:
 
 async def test_ends_are_written_together(store: Store) -> None:
     works = [a_work(f"person-{number}") for number in range(5)]
-    await store.insert(works, LEASE)
+    await store.insert([(work, LEASE) for work in works])
     ends = [an_end(a_claim(each), Settle(State.SENT)) for each in works[:4]]
     ends.append(an_end(a_claim(works[4], fence=7), Settle(State.SENT)))
 
@@ -172,7 +189,7 @@ async def test_a_write_that_failed_in_part_is_told_as_unavailable(
     work = a_work()
     async with open_database(MongoSettings(uri=stack.mongodb_uri, db=database_name)):
         store = MongoDeliveryStore()
-        await store.insert([work], LEASE)
+        await store.insert([(work, LEASE)])
         take = Take(await found(store, work), 2)
 
         async def fail(*_: Any, **__: Any) -> None:
@@ -194,7 +211,7 @@ async def documents(stack: Any, database_name: str) -> AsyncIterator[Any]:
 async def test_a_claim_is_a_whole_document(documents: Any) -> None:
     """What is written past Beanie must be what Beanie reads."""
     work = a_work()
-    await MongoDeliveryStore().insert([work], LEASE)
+    await MongoDeliveryStore().insert([(work, LEASE)])
 
     document = await DeliveryDocument.get(work.delivery_id)
 
@@ -206,7 +223,7 @@ async def test_a_claim_is_a_whole_document(documents: Any) -> None:
 
 async def test_the_history_is_kept_and_bounded(documents: Any) -> None:
     store, work = MongoDeliveryStore(), a_work()
-    await store.insert([work], LEASE)
+    await store.insert([(work, LEASE)])
     for number in range(1, 13):
         claim = a_claim(work, number, number)
         await store.settle([an_end(claim, RetryAt(1, NOON, "http_503"), "not_now")])
@@ -223,7 +240,7 @@ async def test_the_history_is_kept_and_bounded(documents: Any) -> None:
 
 async def test_the_attempt_is_remembered_when_a_receipt_was_faster(documents: Any) -> None:
     store, work = MongoDeliveryStore(), a_work()
-    await store.insert([work], LEASE)
+    await store.insert([(work, LEASE)])
     await documents.update_one({"_id": work.delivery_id}, {"$set": {"state": "DELIVERED"}})
 
     end = an_end(a_claim(work), Settle(State.SENT, provider_message_id="m1"))

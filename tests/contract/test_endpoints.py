@@ -80,7 +80,16 @@ def a_work(event: str, subscriber: str, endpoint: str, channel: Channel = Channe
 async def test_the_endpoints_of_which_there_are_deliveries_are_told(store: Store) -> None:
     phone, tablet = a_work("1", "ann", "phone"), a_work("1", "ann", "tablet", generation=1)
     others = [a_work("1", "ben", "phone"), a_work("2", "ann", "watch"), a_work("1", "ann", "crm", Channel.WEBHOOK)]
-    await store.insert([phone, tablet, *others], LEASE)
+    await store.insert(
+        [
+            (each, LEASE)
+            for each in (
+                phone,
+                tablet,
+                *others,
+            )
+        ]
+    )
 
     found = await store.endpoints([a_work("1", "ann", "*"), a_work("1", "cem", "*")])
 

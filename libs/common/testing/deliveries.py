@@ -27,11 +27,11 @@ class MemoryDeliveries:
         self.away = False
         self.kept: dict[str, Kept] = {}
 
-    async def insert(self, works: Sequence[Work], lease: Lease) -> set[str]:
+    async def insert(self, claims: Sequence[tuple[Work, Lease]]) -> set[str]:
         """Claim by insert; the ids that were there already."""
         self._answer()
         known = set()
-        for work in works:
+        for work, lease in claims:
             if work.delivery_id in self.kept:
                 known.add(work.delivery_id)
                 continue

@@ -267,9 +267,9 @@ class RacedStore:
     def __getattr__(self, name):
         return getattr(self.store, name)
 
-    async def insert(self, works, lease):
-        await self.store.insert(works, self.other)
-        return await self.store.insert(works, lease)
+    async def insert(self, claims):
+        await self.store.insert([(work, self.other) for work, _ in claims])
+        return await self.store.insert(claims)
 
 
 @pytest.mark.parametrize("call", ["insert", "find", "take", "settle"])

@@ -163,18 +163,17 @@ async def test_of_two_routers_with_the_same_event_the_first_choice_stands(
     world.join("ann", channels=(Channel.EMAIL,))
     async with world.indexed() as live:
         slow = world.router(live)
-        recall = world.audiences.recall
+        record = world.audiences.record
 
-        async def overtaken(event_ids: Any) -> Any:
-            world.audiences.recall = recall
-            before = await recall(event_ids)
+        async def overtaken(audiences: Any) -> Any:
+            world.audiences.record = record
             world.log.away = True
             with pytest.raises(Unavailable):  # the other router records its choice, and is slow to publish
                 await world.route(a_record(an_event(channels=(Channel.SMS,))))
             world.log.away = False
-            return before
+            return await record(audiences)
 
-        world.audiences.recall = overtaken
+        world.audiences.record = overtaken
         await slow.handle([a_record(an_event())], _commit)
 
     assert world.reasons() == [("SUPPRESS", "channel_not_wanted", ("ann",))]

@@ -25,9 +25,9 @@ _PLACE = {"notification_id": 1, "endpoint": 1, "generation": 1}
 class MongoDeliveryStore:
     """Implements the dispatcher's `DeliveryStore`."""
 
-    async def insert(self, works: Sequence[Work], lease: Lease) -> set[str]:
+    async def insert(self, claims: Sequence[tuple[Work, Lease]]) -> set[str]:
         """Claim by insert; the ids that were there already."""
-        return await insert_new(DeliveryDocument, [_new(work, lease) for work in works])
+        return await insert_new(DeliveryDocument, [_new(work, lease) for work, lease in claims])
 
     async def find(self, delivery_ids: Collection[str]) -> dict[str, Found]:
         """What is known of these deliveries, by id."""

@@ -104,7 +104,7 @@ async def test_an_endpoint_taken_away_since_is_among_them_if_its_delivery_was_be
     """A crash left its delivery in SENDING: nobody else would bring it to its end."""
     devices(push, "ann", "phone", "tablet")
     [begun] = await expand(batch("ann"))
-    await push.store.insert(begun, lease_of(push))
+    await push.store.insert([(work, lease_of(push)) for work in begun])
     devices(push, "ann", "phone")
 
     [works] = await expand(batch("ann"))
@@ -120,8 +120,8 @@ async def test_an_endpoint_taken_away_since_is_among_them_if_its_delivery_was_be
 async def test_what_was_begun_in_another_generation_or_channel_is_not_among_them(push, batch, expand):
     devices(push, "ann", "phone", "tablet")
     [begun] = await expand(batch("ann", generation=1))
-    await push.store.insert(begun, lease_of(push))
-    await push.store.insert([push.work("ann")], lease_of(push))
+    await push.store.insert([(work, lease_of(push)) for work in begun])
+    await push.store.insert([(push.work("ann"), lease_of(push))])
     devices(push, "ann", "phone")
     assert endpoints(await expand(batch("ann", generation=2))) == [["phone"]]
 
