@@ -54,6 +54,9 @@ from services.dispatcher.wiring import build_route
 _log = structlog.get_logger(__name__)
 
 _BATCHES_PER_POLL = 200
+_GATHERING = 0.1
+"""Seconds, for a channel that sends a group by one call. Nobody sees them in a feed; with 50 events a second they made
+p99 of the e-mails 195 ms instead of 255 on two slow cores."""
 _RETRIES_IN_HAND = Pressure(high=1000, low=250)
 """What waits before the gate is one delivery each: many may, so that a tier is not read anew for every few."""
 
@@ -149,7 +152,8 @@ class Wiring:
             for lane in Lane:
                 connect = self._connect(channel, lane, self.topics.deliveries(channel, lane))
                 story = self._dispatcher(route, renderer)
-                self.lines.append(Line(connect, partial(_batch, channel), story, graveyard, expand=expand))
+                limits = Limits(gathering=_GATHERING if route.flow.bulk is not None else 0.0)
+                self.lines.append(Line(connect, partial(_batch, channel), story, graveyard, limits, expand))
             tiers = [self.topics.retry(channel, tier) for tier in range(1, len(self.topics.tiers) + 1)]
             self.lines.append(
                 RetryLine(

@@ -193,12 +193,16 @@ class Dispatcher:
         if looked_up and (found := await look_up(flow.providers, message, lane, self._clock)) is not None:
             if isinstance(found, Withheld):
                 return self._give_back(claim, found)
-            return self._conclude(claim, [found], looked_up=True)
+            return self._conclude(claim, [found], self._clock(), looked_up=True)
         # In doubt, another provider may be asked only where a second message is the lesser evil.
         alone = claim.in_doubt and not looked_up and policy is not UnknownPolicy.RETRY
         objection = partial(self._objection, claim, message)
         calls = await flow.ask(message, lane, self._last_start(claim), objection, alone=alone)
-        return self._give_back(claim, calls) if isinstance(calls, Withheld) else self._conclude(claim, calls)
+        return (
+            self._give_back(claim, calls)
+            if isinstance(calls, Withheld)
+            else self._conclude(claim, calls, self._clock())
+        )
 
     async def _send_together(self, sender: BulkSender, ready: Sequence[Ready], done: Done) -> None:
         settlements: list[Settlement] = []
@@ -215,9 +219,9 @@ class Dispatcher:
                     settlements.append(self._give_back(claim, withheld))
             at, started = self._clock(), time.perf_counter()
             outcomes = await _send_many(sender, [message for _, message in in_time])
-            seconds = time.perf_counter() - started
+            seconds, now = time.perf_counter() - started, self._clock()
             settlements += [
-                self._conclude(claim, [Call(sender.provider, outcome, at, seconds)])
+                self._conclude(claim, [Call(sender.provider, outcome, at, seconds)], now)
                 for (claim, _), outcome in zip(in_time, outcomes, strict=True)
             ]
         await asyncio.gather(*(self._settle(settlement, done) for settlement in settlements))
@@ -234,8 +238,8 @@ class Dispatcher:
         self._metrics.count("put_off", channel=claim.work.channel, reason=withheld.reason)
         return Settlement(claim, put_off(self._rules.schedule, now, withheld.reason, withheld.wait), now)
 
-    def _conclude(self, claim: Claim, calls: Sequence[Call], *, looked_up: bool = False) -> Settlement:
-        last, now, work = calls[-1], self._clock(), claim.work
+    def _conclude(self, claim: Claim, calls: Sequence[Call], now: datetime, *, looked_up: bool = False) -> Settlement:
+        last, work = calls[-1], claim.work
         wait = _longest_wait(calls)
         step = next_step(last.outcome, claim.attempt, now, self._rules.schedule, self._route.policy, wait)
         for call in calls:

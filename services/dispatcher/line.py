@@ -1,5 +1,5 @@
-"""A line takes the records of one consumer through the story: it registers them as they come, hands them to workers in
-groups, buries what cannot be read, and lets go of partitions in good order."""
+"""A line takes the records of one consumer through the story: it registers them as they come, takes them on in
+groups, one after the other, buries what cannot be read, and lets go of partitions in good order."""
 
 import asyncio
 from collections import Counter, deque
@@ -27,8 +27,6 @@ _log = structlog.get_logger(__name__)
 
 _GROUP = 128
 """Deliveries claimed by one insert: past it the insert's latency grows as fast as its throughput."""
-_CLAIMERS = 2
-"""One claims while the other's answer is on its way; with more, groups get small."""
 _DEFECT_PAUSE = 5.0
 
 
@@ -38,6 +36,8 @@ class Limits:
 
     in_flight: int = 256
     """Deliveries claimed and not settled: what a crash may send again."""
+    gathering: float = 0.0
+    """Seconds that the first delivery of a group waits for others, where they cost little more together than alone."""
     pressure: Pressure = field(default_factory=Pressure)
     drain_at_revoke: float = 5.0
     """Seconds; the member's heart does not beat meanwhile, and its session is 10."""
@@ -77,7 +77,7 @@ Read = Callable[[Received], tuple[Work, ...]]
 
 
 class Line(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no type information
-    """One consumer and its workers."""
+    """One consumer and the work on what it brings."""
 
     def __init__(
         self,
@@ -98,16 +98,15 @@ class Line(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
         self._queue: deque[Entry] = deque()
         self._in_flight = 0
         self._working: Counter[TopicPartition] = Counter()
-        """Entries of each partition that workers have."""
+        """Entries of each partition that are worked on."""
         self._changed = asyncio.Event()
         self._closing = False
         self._loops: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Start the workers; records may come before or after."""
-        self._loops = [asyncio.create_task(self._work_forever()) for _ in range(_CLAIMERS)]
-        self._loops.append(asyncio.create_task(self.offsets.commit_forever()))
+        """Start to work; records may come before or after."""
+        self._loops = [asyncio.create_task(loop) for loop in (self._work_forever(), self.offsets.commit_forever())]
 
     # intake
 
@@ -136,10 +135,14 @@ class Line(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
     # work
 
     async def _work_forever(self) -> None:
+        """One group after the other is claimed; what comes meanwhile is the next. Two at once made groups half as
+        large, and with 50 events a second p99 245 ms instead of 165 on two slow cores."""
         while True:
             while not self._queue or self._in_flight >= self._limits.in_flight:
                 self._changed.clear()
                 await self._changed.wait()
+            if self._limits.gathering and len(self._queue) < _GROUP:
+                await asyncio.sleep(self._limits.gathering)
             group = self._next_group()
             if group.entries:
                 await self._see_to(group, self._begin(group))

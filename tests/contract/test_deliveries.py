@@ -182,6 +182,21 @@ async def test_ends_are_written_together(store: Store) -> None:
     assert await store.settle(ends) == 4
 
 
+async def test_ends_that_are_alike_are_one_update_and_each_has_its_own_history(documents: Any) -> None:
+    store, works = MongoDeliveryStore(), [a_work(f"person-{number}") for number in range(4)]
+    await store.insert([(work, LEASE) for work in works])
+    alike = [an_end(a_claim(each), Settle(State.SENT)) for each in works[:2]]
+    another = an_end(a_claim(works[2]), Settle(State.UNDELIVERABLE, "http_400"))
+    outdated = an_end(a_claim(works[3], fence=7), Settle(State.SENT))
+
+    assert await store.settle([*alike, another, outdated]) == 3
+
+    found = [await documents.find_one({"_id": each.delivery_id}) for each in works]
+    assert [each["state"] for each in found] == ["SENT", "SENT", "UNDELIVERABLE", "SENDING"]
+    assert [len(each["attempts"]) for each in found] == [1, 1, 1, 0]
+    assert [each["lease_until"] for each in found[:3]] == [None] * 3
+
+
 async def test_a_write_that_failed_in_part_is_told_as_unavailable(
     stack: Any, database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

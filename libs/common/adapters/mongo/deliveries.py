@@ -4,7 +4,8 @@ there; few round trips, since updates are what slow servers are slowest at."""
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from pymongo import UpdateOne
+import bson
+from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
 from pymongo.results import BulkWriteResult
 
@@ -66,7 +67,7 @@ class MongoDeliveryStore:
         if not settlements:
             return 0
         with database_calls():
-            result = await _write([_settle(each) for each in settlements])
+            result = await _write(_ends(settlements))
             tried = [each for each in settlements if each.tried is not None]
             if result.matched_count < len(settlements) and tried:
                 # A receipt or a cancellation may have moved the state on: the attempt is history all the same.
@@ -74,7 +75,7 @@ class MongoDeliveryStore:
         return int(result.matched_count)
 
 
-async def _write(updates: Sequence[UpdateOne]) -> BulkWriteResult:
+async def _write(updates: Sequence[UpdateOne | UpdateMany]) -> BulkWriteResult:
     """Some of many may fail by themselves (a shard that is away, a full disk, a step-down), which is no defect of ours:
     each update says what it expects, so all may be written again."""
     try:
@@ -140,8 +141,24 @@ def _take(take: Take, lease: Lease) -> UpdateOne:
     )
 
 
-def _settle(settlement: Settlement) -> UpdateOne:
-    claim = settlement.claim
+def _ends(settlements: Sequence[Settlement]) -> list[UpdateOne | UpdateMany]:
+    """Ends that are alike are one update, as of a group that went into the feed by one insert: a third of the cost."""
+    alike: dict[bytes, tuple[int, dict[str, Any], list[str]]] = {}
+    for settlement in settlements:
+        fence, change = settlement.claim.fence, _end(settlement)
+        key = bson.encode({"fence": fence, "change": change})
+        alike.setdefault(key, (fence, change, []))[2].append(settlement.claim.work.delivery_id)
+    return [_update(ids, fence, change) for fence, change, ids in alike.values()]
+
+
+def _update(ids: list[str], fence: int, change: dict[str, Any]) -> UpdateOne | UpdateMany:
+    ours = {"fence": fence, "state": State.SENDING.value}
+    if len(ids) == 1:
+        return UpdateOne({"_id": ids[0], **ours}, change)
+    return UpdateMany({"_id": {"$in": ids}, **ours}, change)
+
+
+def _end(settlement: Settlement) -> dict[str, Any]:
     change: dict[str, Any] = {
         "$set": {
             "state": settlement.state.value,
@@ -155,10 +172,7 @@ def _settle(settlement: Settlement) -> UpdateOne:
     }
     if settlement.tried is not None:
         change["$push"] = _history(settlement, settlement.tried)
-    return UpdateOne(
-        {"_id": claim.work.delivery_id, "fence": claim.fence, "state": State.SENDING.value},
-        change,
-    )
+    return change
 
 
 def _remember(settlement: Settlement) -> UpdateOne:
