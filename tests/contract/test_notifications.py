@@ -250,7 +250,7 @@ async def test_the_dispatcher_and_the_api_mean_the_same_documents(stack: Any, da
         api, dispatcher = MongoNotifications(), MongoDeliveryStore()
         cancelled = delivery(works[1].delivery_id, State.CANCELLED, subscriber_id="ben")
         await api.insert(cancelled)
-        assert await dispatcher.insert(works, lease) == {works[1].delivery_id}
+        assert await dispatcher.insert([(work, lease) for work in works]) == {works[1].delivery_id}
         receipt = Receipt(channel=Channel.EMAIL, status=ReceiptStatus.DELIVERED)
         await api.move(works[0].delivery_id, receipt.state, FROM[receipt.state], NOON, "", "")
         settlement = Settlement(

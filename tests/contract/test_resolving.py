@@ -41,7 +41,7 @@ def dns() -> Iterator[Dns]:
 async def test_a_name_without_an_answer_holds_up_no_other_and_no_thread_of_the_loop(dns: Dns, server: Provider) -> None:
     port = server.url.rpartition(":")[2]
     async with open_outbound(resolver=Resolver(dns, threads=2)) as out:
-        hanging = [asyncio.create_task(out.post(f"http://{HANGING}:{port}/", b"", {}, 0.4)) for _ in range(40)]
+        hanging = [asyncio.create_task(out.post(f"http://{HANGING}:{port}/", b"", {}, 2)) for _ in range(40)]
         await asyncio.sleep(0)
 
         answer = await out.post(f"http://other.example:{port}/", b"{}", {}, 5)

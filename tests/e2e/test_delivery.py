@@ -37,6 +37,7 @@ async def after_a_later_event(sigmora: Driver, **event: Any) -> None:
     for number in range(8):  # some on every partition
         await sigmora.accepted(topic=topic, title=f"later {number}", **event)
     await sigmora.arrived(witness.email, 8)
+    await eventually(witness.feed, lambda feed: len(feed) >= 8)
 
 
 async def test_an_event_reaches_the_one_of_three_who_wants_it_once(sigmora: Driver) -> None:

@@ -25,6 +25,7 @@ from libs.common.testing.senders import ScriptedSender
 from libs.common.testing.suppressions import MemorySuppressions
 from libs.common.testing.templates import MemoryTemplates
 from libs.common.topics import Topics
+from services.dispatcher import line as line_module
 from services.dispatcher.channels.base import Sender
 from services.dispatcher.checking import Checker
 from services.dispatcher.claims import Claimer
@@ -37,6 +38,7 @@ from services.dispatcher.rendering import Links, Renderer
 from services.dispatcher.rules import Rules
 from services.dispatcher.settling import Settler
 from services.dispatcher.unknown import policy_of
+from tests.unit.dispatcher.lines import Place
 
 START = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 DELAYS = (timedelta(seconds=5), timedelta(seconds=30))
@@ -204,3 +206,13 @@ def work_of(retry: RetryDelivery) -> Work:
 def world() -> World:
     """A world with nobody in it."""
     return World()
+
+
+@pytest.fixture
+async def place(world, monkeypatch):
+    """A line at work, with everything around it."""
+    monkeypatch.setattr(line_module, "_DEFECT_PAUSE", 0.01)
+    place = Place(world)
+    place.line.start()
+    yield place
+    await place.line.close()

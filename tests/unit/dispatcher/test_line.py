@@ -1,144 +1,21 @@
 """A line without a broker: what is handed over when, what is committed, what a rebalance and a stop leave behind."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 import pytest
-from aiokafka import TopicPartition
 
 from libs.common.domain.channels import Channel
 from libs.common.domain.errors import Unavailable
-from libs.common.domain.messages import DeliveryBatch
-from libs.common.observability.metrics import Metrics
-from libs.common.ports import Received
 from libs.common.testing.waiting import eventually
-from services.dispatcher import line as line_module
-from services.dispatcher.line import Graveyard, Limits, Line
-from services.dispatcher.offsets import Pressure
+from services.dispatcher.line import Graveyard
 from services.dispatcher.patience import Patience
-from services.dispatcher.reading import read_batch, read_retry
+from services.dispatcher.reading import read_retry
 from services.dispatcher.records import retry_of
 from services.dispatcher.retry_line import RetryLine
 from tests.unit.dispatcher.conftest import START
-
-HERE, THERE = TopicPartition("batches", 0), TopicPartition("batches", 1)
-LIMITS = Limits(
-    in_flight=8, pressure=Pressure(high=20, low=5, span=40, weight=40_000), drain_at_revoke=0.05, drain_at_stop=0.05
-)
-
-
-class Consumer:
-    """The native consumer's part."""
-
-    def __init__(self):
-        self.partitions = {HERE, THERE}
-        self.paused = set()
-
-    def assignment(self):
-        return frozenset(self.partitions)
-
-    def pause(self, *partitions):
-        self.paused |= set(partitions)
-
-    def resume(self, *partitions):
-        self.paused -= set(partitions)
-
-
-class Source:
-    """The consumption's part."""
-
-    group_id = "test"
-
-    def __init__(self):
-        self.consumer = Consumer()
-        self.positions = {}
-        self.away = False
-
-    async def commit(self, positions):
-        if self.away:
-            return False
-        self.positions |= positions
-        return True
-
-
-class Story:
-    """Holds every delivery until it is told to finish it."""
-
-    def __init__(self):
-        self.groups = []
-        self.held = {}
-        self.finish_at_once = False
-        self.defects = 0
-
-    async def prepare(self, group, done):
-        if self.defects:
-            self.defects -= 1
-            raise ZeroDivisionError
-        self.groups.append(list(group))
-        return [(work, done) for work in group]
-
-    async def deliver(self, prepared, done):
-        for work, _ in prepared:
-            if self.finish_at_once:
-                done(work)
-            else:
-                self.held.setdefault(work.subscriber_id, []).append((work, done))
-
-    def stop(self):
-        """As a dispatcher does with what it has not begun to send: it is put off, which is an end."""
-        self.finish(*(each for each in self.held if each.startswith("queues")))
-
-    def finish(self, *subscribers):
-        for each in subscribers:
-            for work, done in self.held.pop(each):
-                done(work)
-
-
-class Place:
-    """A line and everything around it."""
-
-    def __init__(self, world, limits=LIMITS):
-        self.world = world
-        self.source = Source()
-        self.story = Story()
-        self.log = world.log
-        self.metrics = Metrics()
-        graveyard = Graveyard(self.log, "dead-letters", Patience(lambda _: asyncio.sleep(0)), self.metrics)
-        self.line = Line(
-            lambda handler, listener: self.source,
-            lambda record: read_batch(record.value, record.headers, Channel.EMAIL),
-            self.story,
-            graveyard,
-            limits,
-        )
-
-    def batch(self, offset, *subscribers, partition=HERE):
-        value = msgspec.json.encode(
-            DeliveryBatch(event=self.world.event(offset), channel=Channel.EMAIL, subscribers=subscribers)
-        )
-        return self.record(offset, value, partition)
-
-    def record(self, offset, value, partition=HERE):
-        return Received(partition.topic, partition.partition, offset, b"k", value, (), 0)
-
-    async def committed(self):
-        await self.line.offsets.commit()
-        return self.source.positions.get(HERE)
-
-
-@pytest.fixture
-async def place(world, monkeypatch):
-    monkeypatch.setattr(line_module, "_DEFECT_PAUSE", 0.01)
-    place = Place(world)
-    place.line.start()
-    yield place
-    await place.line.close()
-
-
-async def working(place, number):
-    await eventually(lambda: sum(map(len, place.story.held.values())) == number)
+from tests.unit.dispatcher.lines import HERE, THERE, working
 
 
 async def test_a_record_is_committed_when_all_of_its_deliveries_are_done(place):
@@ -149,51 +26,6 @@ async def test_a_record_is_committed_when_all_of_its_deliveries_are_done(place):
     assert await place.committed() is None
     place.story.finish("ben")
     assert await place.committed() == 2
-
-
-async def test_what_waits_is_handed_over_in_groups(place):
-    """While as much as may be is in flight, the rest waits and goes together."""
-    await place.line.take_in([place.batch(0, *(f"early-{number}" for number in range(8)))])
-    await working(place, 8)
-    await place.line.take_in([place.batch(1 + number, f"late-{number}") for number in range(6)])
-    assert len(place.story.groups) == 1
-
-    place.story.finish(*(f"early-{number}" for number in range(8)))
-    await working(place, 6)
-    assert [len(group) for group in place.story.groups] == [8, 6]
-
-
-async def test_what_comes_while_a_group_is_claimed_is_the_next_group(place, monkeypatch):
-    """Two were claimed at once: groups were half as large, and each cost the database as much."""
-    claimed, prepare = asyncio.Event(), place.story.prepare
-
-    async def slow(group, done):
-        prepared = await prepare(group, done)
-        await claimed.wait()
-        return prepared
-
-    monkeypatch.setattr(place.story, "prepare", slow)
-    await place.line.take_in([place.batch(0, "first")])
-    await eventually(lambda: len(place.story.groups) == 1)
-    for number in range(1, 4):
-        await place.line.take_in([place.batch(number, f"late-{number}")])
-        await asyncio.sleep(0)
-    claimed.set()
-
-    await working(place, 4)
-    assert [len(group) for group in place.story.groups] == [1, 3]
-
-
-async def test_where_it_pays_the_first_of_a_group_waits_for_others(world):
-    place = Place(world, replace(LIMITS, gathering=0.05))
-    place.line.start()
-    for number in range(3):
-        await place.line.take_in([place.batch(number, f"p{number}")])
-        await asyncio.sleep(0.001)
-
-    await working(place, 3)
-    await place.line.close()
-    assert [len(group) for group in place.story.groups] == [3]
 
 
 async def test_a_batch_without_anybody_is_done(place):

@@ -1,0 +1,52 @@
+"""Which deliveries a line claims together."""
+
+import asyncio
+from dataclasses import replace
+
+from libs.common.testing.waiting import eventually
+from tests.unit.dispatcher.lines import LIMITS, Place, working
+
+
+async def test_what_waits_is_handed_over_in_groups(place):
+    """While as much as may be is in flight, the rest waits and goes together."""
+    await place.line.take_in([place.batch(0, *(f"early-{number}" for number in range(8)))])
+    await working(place, 8)
+    await place.line.take_in([place.batch(1 + number, f"late-{number}") for number in range(6)])
+    assert len(place.story.groups) == 1
+
+    place.story.finish(*(f"early-{number}" for number in range(8)))
+    await working(place, 6)
+    assert [len(group) for group in place.story.groups] == [8, 6]
+
+
+async def test_what_comes_while_a_group_is_claimed_is_the_next_group(place, monkeypatch):
+    """Two were claimed at once: groups were half as large, and each cost the database as much."""
+    claimed, prepare = asyncio.Event(), place.story.prepare
+
+    async def slow(group, done):
+        prepared = await prepare(group, done)
+        await claimed.wait()
+        return prepared
+
+    monkeypatch.setattr(place.story, "prepare", slow)
+    await place.line.take_in([place.batch(0, "first")])
+    await eventually(lambda: len(place.story.groups) == 1)
+    for number in range(1, 4):
+        await place.line.take_in([place.batch(number, f"late-{number}")])
+        await asyncio.sleep(0)
+    claimed.set()
+
+    await working(place, 4)
+    assert [len(group) for group in place.story.groups] == [1, 3]
+
+
+async def test_where_it_pays_the_first_of_a_group_waits_for_others(world):
+    place = Place(world, replace(LIMITS, gathering=0.05))
+    place.line.start()
+    for number in range(3):
+        await place.line.take_in([place.batch(number, f"p{number}")])
+        await asyncio.sleep(0.001)
+
+    await working(place, 3)
+    await place.line.close()
+    assert [len(group) for group in place.story.groups] == [3]
