@@ -43,6 +43,8 @@ class Gathering(Generic[T, R]):
             return await self._call(items)
 
     async def _ask_soon(self) -> R:
-        await asyncio.sleep(_WINDOW)
-        items, self._items, self._soon = self._items, [], None
+        try:
+            await asyncio.sleep(_WINDOW)
+        finally:
+            items, self._items, self._soon = self._items, [], None
         return await self._call(items)

@@ -115,7 +115,7 @@ class Wiring:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """The workers; the consumers start within."""
+        """The lines; the consumers start within."""
         webhook = self.settings.webhook
         egress = Egress(frozenset(webhook.allowed_ports), webhook.allow_http, webhook.allow_private)
         async with open_outbound() as outbound, open_outbound(egress) as guarded, AsyncExitStack() as at_end:

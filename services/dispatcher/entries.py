@@ -18,6 +18,8 @@ class Entry:
     record: Received
     works: tuple[Work, ...] | None = None
     """Its deliveries that are yet to be done; None until it is read, which costs and is left to the last moment."""
+    since: float = 0.0
+    """When it began to wait for its group, by the loop's clock, in seconds."""
 
 
 @dataclass(eq=False)

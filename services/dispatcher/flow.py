@@ -23,7 +23,7 @@ from services.dispatcher.guards import Withheld
 from services.dispatcher.providers import Call, Objection, Provider, Room
 
 _PATIENCE = 2.0
-"""Seconds that a worker waits for room before it claims anything: less than a partition has to be let go of (5 s)."""
+"""Seconds that a line waits for room before it claims anything: less than a partition has to be let go of (5 s)."""
 
 
 class Flow:

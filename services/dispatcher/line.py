@@ -37,7 +37,8 @@ class Limits:
     in_flight: int = 256
     """Deliveries claimed and not settled: what a crash may send again."""
     gathering: float = 0.0
-    """Seconds that the first delivery of a group waits for others, where they cost little more together than alone."""
+    """Seconds that a record waits for others before its group is claimed, where they cost little more together. What
+    came with many that fill several groups has waited once, not for each of them."""
     pressure: Pressure = field(default_factory=Pressure)
     drain_at_revoke: float = 5.0
     """Seconds; the member's heart does not beat meanwhile, and its session is 10."""
@@ -129,6 +130,7 @@ class Line(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
         self._enqueue(entry)
 
     def _enqueue(self, entry: Entry) -> None:
+        entry.since = asyncio.get_running_loop().time()
         self._queue.append(entry)
         self._changed.set()
 
@@ -141,8 +143,9 @@ class Line(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
             while not self._queue or self._in_flight >= self._limits.in_flight:
                 self._changed.clear()
                 await self._changed.wait()
-            if self._limits.gathering and len(self._queue) < _GROUP:
-                await asyncio.sleep(self._limits.gathering)
+            if self._limits.gathering:
+                waited = asyncio.get_running_loop().time() - self._queue[0].since
+                await asyncio.sleep(max(0.0, self._limits.gathering - waited))
             group = self._next_group()
             if group.entries:
                 await self._see_to(group, self._begin(group))

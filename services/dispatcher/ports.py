@@ -15,7 +15,8 @@ class DeliveryStore(Protocol):
     is then right."""
 
     async def insert(self, claims: Sequence[tuple[Work, Lease]]) -> set[str]:
-        """Claim deliveries that nobody has seen, each SENDING with fence 1; the ids of those that were there."""
+        """Claim deliveries that nobody has seen, each SENDING with fence 1; the ids of those that were there.
+        Others' may be among them."""
         ...
 
     async def find(self, delivery_ids: Collection[str]) -> dict[str, Found]:
@@ -41,7 +42,8 @@ class RecipientStore(Protocol):
     """Where people are, as the API writes them."""
 
     async def find(self, subscribers: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Recipient]:
-        """The recipients by (tenant, subscriber id); unknown and erased ones are left out. Raises `Unavailable`."""
+        """The recipients by (tenant, subscriber id); unknown and erased ones are left out, others
+        may be among them. Raises `Unavailable`."""
         ...
 
 

@@ -36,6 +36,9 @@ from services.router.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
+_LETTING_GO = 5.0
+"""Seconds that a router which is being stopped waits for MongoDB and the group's coordinator."""
+
 
 def create_app(settings: Settings, clock: Clock = utc_now) -> AsgiFastStream:
     """The router as an ASGI application; nothing is connected before its lifespan starts."""
@@ -92,11 +95,12 @@ class Wiring:
         await ping(self.database)
 
     def app(self) -> AsgiFastStream:
-        """The application. FastStream calls `let_go`, stops the consumers, then leaves the lifespan."""
+        """The application. FastStream calls `let_go`, stops the consumers, calls it again, then leaves the lifespan."""
         return AsgiFastStream(
             self.broker,
             lifespan=self.lifespan,
             on_shutdown=[self.let_go],
+            after_shutdown=[self.let_go],
             logger=None,
             asgi_routes=probe_routes(self.checks(), self.metrics),
         )
@@ -120,11 +124,13 @@ class Wiring:
             await self.log.close()
 
     async def let_go(self) -> None:
-        """Mark and commit what is done, while there are consumers to commit by. What is done later comes again."""
+        """Mark and commit what is done, while there are consumers to commit by; and once there are none, mark what they
+        have done since: it comes again, and is skipped."""
         try:
-            await self.finisher.finish()
-        except Unavailable as error:
-            _log.warning("finisher.left_unmarked", error=str(error))
+            async with asyncio.timeout(_LETTING_GO):
+                await self.finisher.finish()
+        except Exception as error:  # whatever it is, the consumers must be stopped in good order
+            _log.warning("finisher.left_unmarked", error=str(error) or type(error).__name__)
 
     async def _run(self) -> None:
         async with open_database(self.settings.mongo) as database, asyncio.TaskGroup() as tasks:

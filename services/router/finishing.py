@@ -19,7 +19,8 @@ Commit = Callable[[Mapping[TopicPartition, int]], Awaitable[bool]]
 """Commits the next offset to read of each partition; False when they come again, to us or to the next owner."""
 
 _EVERY = 0.25
-"""Seconds: what a crash repeats is what was fanned out since."""
+"""Seconds: what a crash repeats is what was fanned out since, or since MongoDB or the group's coordinator went away."""
+_DEFECT_PAUSE = 5.0
 _MOST = 500
 """Events per mark: on the slowest server that we support one takes 1 ms."""
 
@@ -47,13 +48,16 @@ class Finisher:
         self._positions[commit] |= positions
 
     async def run(self) -> None:
-        """Finish again and again; outlasts MongoDB being away."""
+        """Finish again and again; outlasts MongoDB being away, and a mark that it refuses: inserts may go on."""
         while True:
             await asyncio.sleep(_EVERY)
             try:
                 await self.finish()
             except Unavailable as error:
                 _log.warning("finisher.waiting", error=str(error), events=len(self._fanned_out))
+            except Exception:
+                _log.exception("finisher.defect", events=len(self._fanned_out))
+                await asyncio.sleep(_DEFECT_PAUSE)
 
     async def finish(self) -> None:
         """Mark, then commit, what there is by now. Raises `Unavailable`: then what is left is tried the next time."""
@@ -65,8 +69,8 @@ class Finisher:
                 for commit, positions in done.items():
                     self._positions[commit] = positions | self._positions[commit]
                 raise
-            for commit, positions in done.items():
-                await commit(positions)
+            # Groups have coordinators of their own: one that is away must not keep the others waiting.
+            await asyncio.gather(*(commit(positions) for commit, positions in done.items()))
 
     async def _mark_all(self) -> None:
         fanned_out = list(self._fanned_out)

@@ -27,7 +27,7 @@ CONSUMER = "router"
 """What dead letters are said to come from."""
 
 _PORTION = 50_000
-"""Deliveries after which the events written so far are marked, so that a crash in a poll of many repeats few of them.
+"""Deliveries after which the events written so far may be marked, so that a crash in a poll of many repeats few.
 No portion splits an event: one with an audience of millions is written again from its first delivery."""
 
 

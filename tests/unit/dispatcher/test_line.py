@@ -216,7 +216,8 @@ async def test_patience_waits_only_for_what_may_come_back():
         with pytest.raises(Unavailable, match="settle: away"):
             await patience.ready()
 
-    patience = Patience(sleep)
+    draws = iter([0.5] * 6 + [0.0])
+    patience = Patience(sleep, lambda: next(draws))
 
     async def call():
         tries.append(1)
@@ -225,7 +226,7 @@ async def test_patience_waits_only_for_what_may_come_back():
         return "done"
 
     assert await patience.insist("settle", call) == "done"
-    assert waits == [0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0]
+    assert waits == [0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 2.5]
     assert await patience.ready() == "ok"
 
     async def breaks():

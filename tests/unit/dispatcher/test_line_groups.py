@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from libs.common.testing.waiting import eventually
+from services.dispatcher import line as line_module
 from tests.unit.dispatcher.lines import LIMITS, Place, working
 
 
@@ -50,3 +51,25 @@ async def test_where_it_pays_the_first_of_a_group_waits_for_others(world):
     await working(place, 3)
     await place.line.close()
     assert [len(group) for group in place.story.groups] == [3]
+
+
+async def test_what_fills_several_groups_waits_once_and_not_for_each(world, monkeypatch):
+    """A record holds up to a hundred: a broadcast to ten thousand slept for ten seconds, a tenth before each group."""
+    pauses, sleep = [], asyncio.sleep
+
+    async def noted(seconds):
+        pauses.append(seconds)
+        await sleep(seconds)
+
+    place = Place(world, replace(LIMITS, gathering=0.05))
+    place.story.finish_at_once = True
+    await place.line.take_in([place.batch(number, *(f"p{number}-{each}" for each in range(8))) for number in range(5)])
+    monkeypatch.setattr(line_module.asyncio, "sleep", noted)
+    working = asyncio.create_task(place.line._work_forever())
+
+    await eventually(lambda: len(place.story.groups) == 5)
+    working.cancel()
+    await place.line.close()
+
+    waits = [seconds for seconds in pauses if seconds != 0.01]  # those of `eventually`
+    assert [seconds > 0 for seconds in waits] == [True, False, False, False, False]

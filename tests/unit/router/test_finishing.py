@@ -119,3 +119,44 @@ async def test_it_goes_on_by_itself_when_the_database_is_back(
     running.cancel()
 
     assert book.lines == [["e0"], {ONE: 1}]
+
+
+async def test_a_mark_that_is_refused_ends_nothing_and_is_tried_again(
+    book: Book, finisher: Finisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk refuses updates while inserts go on: the router ended itself, started, and fanned out again."""
+    monkeypatch.setattr(finishing, "_EVERY", 0.001)
+    monkeypatch.setattr(finishing, "_DEFECT_PAUSE", 0.001)
+    mark, refused = book.mark_fanned_out, asyncio.Event()
+
+    async def refuse(*_: object) -> None:
+        refused.set()
+        monkeypatch.setattr(book, "mark_fanned_out", mark)
+        raise OSError("disk full")
+
+    monkeypatch.setattr(book, "mark_fanned_out", refuse)
+    finisher.mark(["e0"])
+    finisher.commit(book.commit, {ONE: 1})
+    running = asyncio.create_task(finisher.run())
+    await refused.wait()
+
+    await eventually(lambda: len(book.lines) == 2)
+    running.cancel()
+
+    assert book.lines == [["e0"], {ONE: 1}]
+
+
+async def test_a_group_whose_coordinator_is_away_keeps_no_other_waiting(book: Book, finisher: Finisher) -> None:
+    away = asyncio.Event()
+
+    async def hang(_positions: Mapping[TopicPartition, int]) -> bool:
+        await away.wait()
+        return False
+
+    finisher.commit(hang, {TWO: 1})
+    finisher.commit(book.commit, {ONE: 1})
+    finishing_all = asyncio.create_task(finisher.finish())
+
+    await eventually(lambda: book.lines == [{ONE: 1}])
+    away.set()
+    await finishing_all

@@ -104,10 +104,11 @@ class TopicAdmin:
         return {
             topic["topic"]: Existing(topic["topic"], len(topic["partitions"]), configs.get(topic["topic"], {}))
             for topic in described
+            if topic["partitions"]  # else the broker that was asked has not heard of it yet
         }
 
     async def apply(self, changes: Iterable[Change], wants: Mapping[str, Wanted]) -> None:
-        """Make the changes; safe to run again and by several at once. Returns once the brokers tell of them: the
+        """Make the changes; safe to run again and by several at once. Returns once a broker tells of them: the
         controller answers earlier, and whoever looked then would see what was."""
         made = list(changes)
         by_action: dict[str, list[Wanted]] = {}
@@ -128,9 +129,9 @@ class TopicAdmin:
         while concerned:
             try:
                 exists = await self.existing(want.name for want in concerned)
-            except Unavailable:  # a broker that has not heard of a topic refuses to describe it
+            except (Unavailable, KafkaError) as error:  # a broker that has not heard of a topic refuses to describe it
                 if time.monotonic() > deadline:
-                    raise
+                    raise Unavailable(f"Kafka: {error or type(error).__name__}") from error
             else:
                 left = [each for each in plan(concerned, exists) if (each.topic, each.action) in made]
                 if not left:

@@ -32,6 +32,8 @@ _POLL_MS = 10
 _SESSION_MS = 10_000
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before a failed batch is read again. The last one repeats; all are far under `max_poll_interval_ms`."""
+_COMMIT_S = 5.0
+"""How long a commit may take; what is not committed comes again."""
 _FAILED_LOOPS = 3
 """Times that FastStream had to start our loop again, without a batch handled since: each failed as the one before."""
 
@@ -164,8 +166,9 @@ class Consumption:
         if consumer is None or not ours:
             return False
         try:
-            await consumer.commit(ours)
-        except (CommitFailedError, IllegalStateError, KafkaError) as error:
+            async with asyncio.timeout(_COMMIT_S):  # aiokafka asks for a coordinator without end
+                await consumer.commit(ours)
+        except (TimeoutError, CommitFailedError, IllegalStateError, KafkaError) as error:
             _log.warning("offsets.commit_failed", group=self.group_id, error=type(error).__name__)
             return False
         return True
