@@ -9,6 +9,8 @@ from typing import Any
 
 import uvicorn
 
+from libs.common.http_protocol import BoundedHttp
+
 _GRACE_S = 20
 """For what is under way when the process is told to stop."""
 
@@ -22,6 +24,7 @@ def serve(app: Any, host: str, port: int, variable: str) -> None:
     config = uvicorn.Config(
         app,
         loop="asyncio",
+        http=BoundedHttp,
         log_config=None,
         access_log=False,
         server_header=False,

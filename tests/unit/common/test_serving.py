@@ -4,6 +4,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -47,17 +49,38 @@ serve(app, "127.0.0.1", int(sys.argv[1]), "API_PORT")
 """
 
 
-def test_nobody_is_believed_who_claims_to_call_for_somebody_else() -> None:
-    """uvicorn takes X-Forwarded-For from every local peer; the API let callers choose the address that is limited."""
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Where a process serves."""
     port = find_free_port()
     argv = [sys.executable, "-c", _TELLS_WHO_CALLS, str(port)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
-        url, claimed = f"http://127.0.0.1:{port}/", {"X-Forwarded-For": "203.0.113.7"}
         with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as http:  # it listens a moment after its start
-            answer = http.get(url, headers=claimed)
+            http.get(f"http://127.0.0.1:{port}/")
+        yield port
         process.send_signal(signal.SIGTERM)
+
+
+def test_nobody_is_believed_who_claims_to_call_for_somebody_else(port: int) -> None:
+    """uvicorn takes X-Forwarded-For from every local peer; the API let callers choose the address that is limited."""
+    answer = httpx.get(f"http://127.0.0.1:{port}/", headers={"X-Forwarded-For": "203.0.113.7"})
 
     assert answer.text == "127.0.0.1"
     assert "server" not in answer.headers
+
+
+@pytest.mark.parametrize("begin", [b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\nX-Endless: "])
+def test_a_head_without_end_is_refused(port: int, begin: bytes) -> None:
+    """httptools takes one of any size: an endless URL filled the memory before anything was counted or limited."""
+    with socket.create_connection(("127.0.0.1", port)) as peer:
+        peer.settimeout(30)
+        peer.sendall(begin)
+        with suppress(ConnectionError):  # it may hang up while we still send
+            for _ in range(64):
+                peer.sendall(b"a" * 64 * 1024)
+            pytest.fail("it took 4 MiB")
+
+    long = "a" * 20_000
+    assert httpx.get(f"http://127.0.0.1:{port}/", headers={"X-Long": long}).status_code == httpx.codes.OK
