@@ -16,6 +16,7 @@ import json
 import statistics
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from libs.common.domain.messages import DeliveryBatch
 from libs.common.domain.outcome import Accepted, NotNow, Outcome, Unknown
 from libs.common.testing.waiting import eventually
 from services.dispatcher.channels.base import Message
+from services.dispatcher.line import Limits
 from tests.bench.dispatching import Bench, Stub, bench_stack, delivery_of, event_of, open_bench, percentiles
 
 TIERS = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16))
@@ -113,8 +115,8 @@ async def publish(bench: Bench, number: int, channel: Channel, people: list[str]
     await bench.append([(bench.topics.deliveries(channel, Lane.STANDARD), batch, str(number))])
 
 
-def _impatient(limits: Any) -> Any:
-    return type(limits)(limits.in_flight, limits.pressure, limits.drain_at_revoke, 0.2)
+def _impatient(limits: Limits) -> Limits:
+    return replace(limits, drain_at_stop=0.2)
 
 
 def _tell(report: dict[str, Any]) -> None:

@@ -76,11 +76,11 @@ def test_a_head_without_end_is_refused(port: int, begin: bytes) -> None:
     """httptools takes one of any size: an endless URL filled the memory before anything was counted or limited."""
     with socket.create_connection(("127.0.0.1", port)) as peer:
         peer.settimeout(30)
-        peer.sendall(begin)
+        answer = b""
         with suppress(ConnectionError):  # it may hang up while we still send
-            for _ in range(64):
-                peer.sendall(b"a" * 64 * 1024)
-            pytest.fail("it took 4 MiB")
+            peer.sendall(begin + b"a" * 4 * 1024 * 1024)
+            answer = peer.recv(12)
+    assert answer in (b"", b"HTTP/1.1 400")
 
     long = "a" * 20_000
     assert httpx.get(f"http://127.0.0.1:{port}/", headers={"X-Long": long}).status_code == httpx.codes.OK
