@@ -162,8 +162,10 @@ class Consumption:
         """Commit the next offset to read of each partition that is still ours. False when none is, or the coordinator
         is away: the records come again, to us or to the next owner."""
         consumer = self.consumer
-        ours = {} if consumer is None else {each: at for each, at in positions.items() if each in consumer.assignment()}
-        if consumer is None or not ours:
+        if consumer is None:
+            return False
+        ours = {each: at for each, at in positions.items() if each in consumer.assignment()}
+        if not ours:
             return False
         try:
             async with asyncio.timeout(_COMMIT_S):  # aiokafka asks for a coordinator without end
