@@ -24,11 +24,17 @@ def end_process() -> None:
     os._exit(EXIT_CODE)
 
 
+def begin(work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+    """Run `work` from now on, in the background. It ends the process when it breaks, not when it is cancelled."""
+    background = asyncio.create_task(work, name=name)
+    background.add_done_callback(_end_if_broken)
+    return background
+
+
 @asynccontextmanager
 async def beside(work: Coroutine[Any, Any, Any], name: str) -> AsyncIterator[None]:
     """Runs `work` as long as the block does. It ends the process when it breaks, not when the block has ended."""
-    background = asyncio.create_task(work, name=name)
-    background.add_done_callback(_end_if_broken)
+    background = begin(work, name)
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from libs.common.adapters.kafka.received import partition_of
+from libs.common.background import begin
 from libs.common.dead_letters import bury, dead_letter
 from libs.common.domain.deliveries import Work
 from libs.common.domain.errors import Poison
@@ -106,8 +107,10 @@ class Line(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Start to work; records may come before or after."""
-        self._loops = [asyncio.create_task(loop) for loop in (self._work_forever(), self.offsets.commit_forever())]
+        """Start to work; records may come before or after. A loop that breaks ends the process: the records of a line
+        that stands still would wait for as long as it lives."""
+        loops = {"work": self._work_forever(), "commit": self.offsets.commit_forever()}
+        self._loops = [begin(loop, f"{self.source.group_id} {name}") for name, loop in loops.items()]
 
     # intake
 

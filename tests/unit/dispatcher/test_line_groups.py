@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+from libs.common import background
 from libs.common.testing.waiting import eventually
 from services.dispatcher import line as line_module
 from tests.unit.dispatcher.lines import LIMITS, Place, working
@@ -73,3 +74,17 @@ async def test_what_fills_several_groups_waits_once_and_not_for_each(world, monk
 
     waits = [seconds for seconds in pauses if seconds != 0.01]  # those of `eventually`
     assert [seconds > 0 for seconds in waits] == [True, False, False, False, False]
+
+
+async def test_a_line_whose_loop_breaks_ends_the_process(place, monkeypatch):
+    """It stood still in silence: alive, ready, and its records waited for as long as the process lived."""
+    ended = []
+    monkeypatch.setattr(background, "end_process", lambda: ended.append("ended"))
+
+    def defect(_record):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(place.line, "_read", defect)
+    await place.line.take_in([place.batch(0, "ann")])
+
+    await eventually(lambda: ended == ["ended"])
