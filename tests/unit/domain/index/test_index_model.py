@@ -24,10 +24,11 @@ alternatives = st.one_of(
     values,
     values,
     st.sampled_from(["sports/", "s", "", "1", "t"]).map(lambda text: {"prefix": text}),
+    st.sampled_from(["ball", "s", "", "1", "/football"]).map(lambda text: {"suffix": text}),
     st.booleans().map(lambda exists: {"exists": exists}),
     st.sampled_from(
         [
-            {"suffix": "ball"},
+            {"suffix": {"equals-ignore-case": "BALL"}},
             {"anything-but": "sports"},
             {"anything-but": [1]},
             {"wildcard": "s*s"},
