@@ -107,6 +107,10 @@ class ApiKeyStore(Protocol):
         """The key of this id, also a revoked one."""
         ...
 
+    async def find_all(self, tenant: str) -> list[ApiKey]:
+        """The keys of a tenant, also revoked ones, the newest first."""
+        ...
+
     async def revoke(self, tenant: str, key_id: str, now: datetime) -> bool:
         """End a key; False when the tenant has no such key in force."""
         ...

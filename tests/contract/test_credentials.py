@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -119,3 +119,16 @@ async def test_a_key_is_revoked_once_and_by_its_tenant(stores: Stores) -> None:
 
     assert revoked == [False, True, False]
     assert (await keys.find(key_id)).revoked_at == NOW
+
+
+async def test_the_keys_of_a_tenant_are_listed_the_newest_first(stores: Stores) -> None:
+    _, keys = stores
+    for minutes, name in ((1, "first"), (3, "third"), (2, "second")):
+        await keys.create("acme", name, [Scope.EVENTS], NOW + timedelta(minutes=minutes))
+    await keys.create("other", "not theirs", [Scope.EVENTS], NOW)
+
+    found = await keys.find_all("acme")
+
+    assert [key.name for key in found] == ["third", "second", "first"]
+    assert found[0] == await keys.find(found[0].key_id)
+    assert await keys.find_all("nobody") == []

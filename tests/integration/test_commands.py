@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from libs.common.cli import indexes, seed
 from libs.common.cli.app import app
-from libs.common.domain.api_keys import DEV_API_KEY
+from libs.common.domain.api_keys import DEV_API_KEY, split_key
 from libs.common.domain.channels import Channel
 
 pytestmark = pytest.mark.integration
@@ -115,6 +115,41 @@ def test_indexes_are_made_and_making_them_again_does_no_harm(
     first, second = (json.loads(run("indexes", "apply", "--json").stdout) for _ in range(2))
     assert first == second
     assert "notification_id_1_tenant_1" in mongo_client[database_name]["deliveries"].index_information()
+
+
+def test_a_key_is_made_shown_without_its_secret_and_ended(run: Command) -> None:
+    """An installation outside of development had no way to its first key."""
+    key_of_shop = ("--tenant", "acme", "--name", "shop", "--scope", "events", "--scope", "templates")
+    made = json.loads(run("api-keys", "create", *key_of_shop, "--json", ENV="prod").stdout)
+    key_id, secret = split_key(made["api_key"])
+    assert made["scopes"] == ["events", "templates"]
+
+    listed = run("api-keys", "list", "--tenant", "acme", "--json").stdout
+    assert [(key["key_id"], key["name"], key["revoked_at"]) for key in json.loads(listed)["items"]] == [
+        (key_id, "shop", None)
+    ]
+    assert secret not in listed
+    assert key_id in run("api-keys", "list", "--tenant", "acme").stdout
+
+    assert run("api-keys", "revoke", "--tenant", "other", key_id).exit_code == 1
+    assert run("api-keys", "revoke", "--tenant", "acme", key_id).exit_code == 0
+    again = run("api-keys", "revoke", "--tenant", "acme", key_id)
+    assert (again.exit_code, again.stderr) == (1, f"acme has no key {key_id!r} in force\n")
+    [ended] = json.loads(run("api-keys", "list", "--tenant", "acme", "--json").stdout)["items"]
+    assert ended["revoked_at"] is not None
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({"--tenant": "a:b"}, "'a:b' cannot be part of a topic's name"), ({"--scope": "everything"}, "'everything'")],
+)
+def test_a_key_that_nothing_could_use_is_not_made(run: Command, changed: dict[str, str], told: str) -> None:
+    options = {"--tenant": "acme", "--name": "shop", "--scope": "events"} | changed
+
+    refused = run("api-keys", "create", *(word for option in options.items() for word in option))
+
+    assert refused.exit_code == 2
+    assert told in refused.stderr
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import sys
 import structlog
 import typer
 
-from libs.common.cli import doctor, emit, indexes, match, seed, suppressions, topics, up
+from libs.common.cli import api_keys, doctor, emit, indexes, match, seed, suppressions, topics, up
 
 app = typer.Typer(
     name="sigmora",
@@ -21,6 +21,7 @@ app.command()(match.match)
 app.command()(seed.seed)
 app.add_typer(topics.app, name="topics")
 app.add_typer(indexes.app, name="indexes")
+app.add_typer(api_keys.app, name="api-keys")
 app.add_typer(suppressions.app, name="suppressions")
 
 

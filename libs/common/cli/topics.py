@@ -1,39 +1,24 @@
 """`sigmora topics`: shows what differs between the topic table and the brokers, and makes it so."""
 
 import asyncio
-import re
 from collections import Counter
-from typing import Annotated
 
 import typer
 
 from libs.common.adapters.kafka.admin import Change, apply_topics, plan_topics
 from libs.common.cli.output import AsJson, fail, show_json, show_table
+from libs.common.cli.tenants import IngestTenants
 from libs.common.domain.errors import Unavailable
 from libs.common.settings import KafkaSettings, TopicSettings, read_settings
 
 _MANY = 10
 """More rows than that hide what else is on the terminal."""
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
-"""What may stand in a topic's name, with room for a prefix."""
-
-
-def _named(tenants: list[str] | None) -> list[str]:
-    for tenant in tenants or ():
-        if _NAME.fullmatch(tenant) is None:
-            raise typer.BadParameter(f"{tenant!r} cannot be part of a topic's name: 1 to 100 letters, digits, . _ -")
-    return tenants or []
-
-
-_HELP = "Also the topic ingest.<tenant>, into which that tenant's services produce. May be repeated."
-Tenants = Annotated[list[str] | None, typer.Option("--tenant", metavar="TENANT", help=_HELP, callback=_named)]
-
 app = typer.Typer(help="Topics: what differs from the table (plan), and make it so (apply).", no_args_is_help=True)
 
 
 @app.command("plan")
-def plan_command(tenant: Tenants = None, as_json: AsJson = False) -> None:
+def plan_command(tenant: IngestTenants = None, as_json: AsJson = False) -> None:
     """Show what `apply` would change; changes nothing. Exit code 0 when nothing differs, 1 otherwise."""
     changes = _run(tenant, apply=False)
     _show(changes, as_json, done=False)
@@ -42,7 +27,7 @@ def plan_command(tenant: Tenants = None, as_json: AsJson = False) -> None:
 
 
 @app.command("apply")
-def apply_command(tenant: Tenants = None, as_json: AsJson = False) -> None:
+def apply_command(tenant: IngestTenants = None, as_json: AsJson = False) -> None:
     """Create what is missing, add partitions, set retention. Deletes nothing, keeps what others have set; can run again
     and again."""
     _show(_run(tenant, apply=True), as_json, done=True)

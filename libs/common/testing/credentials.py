@@ -84,6 +84,11 @@ class MemoryApiKeys:
         """The key of this id, also a revoked one."""
         return self._stored.get(key_id)
 
+    async def find_all(self, tenant: str) -> list[ApiKey]:
+        """The keys of a tenant, also revoked ones, the newest first."""
+        found = sorted((key for key in self._stored.values() if key.tenant == tenant), key=lambda key: key.key_id)
+        return sorted(found, key=lambda key: key.created_at, reverse=True)
+
     async def revoke(self, tenant: str, key_id: str, now: datetime) -> bool:
         """End a key; False when the tenant has no such key in force."""
         found = self._stored.get(key_id)

@@ -1,8 +1,9 @@
 """API keys in MongoDB: the public id, the secret's SHA-256, the scopes. A dump of it holds no usable key."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from pymongo.errors import DuplicateKeyError
@@ -49,7 +50,13 @@ class MongoApiKeys:
         """The key of this id, also a revoked one."""
         with database_calls():
             found = await collection_of(ApiKeyDocument).find_one({"_id": key_id})
-        return msgspec.convert({**found, "key_id": key_id}, ApiKey) if found else None
+        return _key(found) if found else None
+
+    async def find_all(self, tenant: str) -> list[ApiKey]:
+        """The keys of a tenant, also revoked ones, the newest first."""
+        with database_calls():
+            found = collection_of(ApiKeyDocument).find({"tenant": tenant}).sort({"created_at": -1, "_id": 1})
+            return [_key(document) async for document in found]
 
     async def revoke(self, tenant: str, key_id: str, now: datetime) -> bool:
         """End a key; False when the tenant has no such key in force."""
@@ -58,3 +65,7 @@ class MongoApiKeys:
                 {"_id": key_id, "tenant": tenant, "revoked_at": None}, {"$set": {"revoked_at": now}}
             )
         return changed.matched_count == 1
+
+
+def _key(document: Mapping[str, Any]) -> ApiKey:
+    return msgspec.convert({**document, "key_id": document["_id"]}, ApiKey)
