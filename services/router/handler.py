@@ -115,7 +115,7 @@ class Router:
         unindexed = await self._find_unindexed([one for one in incoming if one.event.data.recipients])
         audiences = []
         for one in incoming:
-            await asyncio.sleep(0)  # an event can be dear to match; heartbeats must not wait for 500 of them
+            await asyncio.sleep(0)  # heartbeats must not wait for 500 events
             event, index, position, now = one.event, self._live.index, self._live.position, self._now()
             if event.data.recipients:
                 known = {**unindexed[event.tenant]}
@@ -124,7 +124,7 @@ class Router:
                         known[name] = subscriber
                 choice = choose_addressed(event, known, now)
             else:
-                choice = choose_matched(event, index.match(event.tenant, one.fields), now)
+                choice = choose_matched(event, await self._live.match(event.tenant, one.fields), now)
             audiences.append(Audience(event.eventid, event.tenant, choice, position, one.record.origin, now))
         return audiences
 

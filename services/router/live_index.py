@@ -4,14 +4,17 @@ record as people change their minds. Decides when it has to be built anew; knows
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 import structlog
+from pyroaring import BitMap
 
 from libs.common.domain.errors import Poison, Unavailable
-from libs.common.domain.index import SubscriptionIndex
+from libs.common.domain.index import Profile, SubscriptionIndex
 from libs.common.domain.messages import SubscriberChanged
+from libs.common.domain.pattern import Fields
 from libs.common.domain.subscribers import ended_version
 from libs.common.domain.wishes import read_wishes
 from libs.common.observability.metrics import Metrics
@@ -30,6 +33,9 @@ _FRESH = 15.0
 """Seconds since it was last confirmed that no change is missing, after which the index counts as stale. It is confirmed
 each 5."""
 _TELL_EVERY = 1.0
+_DEAR = 20_000
+"""Comparisons, some 10 ms: an event that takes more is matched by a thread. One of 40,000 values took 20 s with a
+thousand numeric filters; meanwhile no heart beat, and the group threw the router out."""
 
 
 class LiveIndex:
@@ -44,6 +50,10 @@ class LiveIndex:
         self._positions: dict[int, int] = {}
         self._confirmed = 0.0
         self._loaded = asyncio.Event()
+        self._matching = 0
+        """Threads that are reading the index: it may not change meanwhile."""
+        self._unread = asyncio.Event()
+        self._unread.set()
 
     @property
     def index(self) -> SubscriptionIndex:
@@ -56,6 +66,27 @@ class LiveIndex:
     def position(self) -> dict[str, int]:
         """For each partition of the changes the offset that comes next: all before it is in the index."""
         return {str(partition): offset for partition, offset in sorted(self._positions.items())}
+
+    async def match(self, tenant: str, fields: Fields) -> list[tuple[Profile, BitMap]]:
+        """The ordinals of those who want the event, by profile, as the index is at the call. Raises `Unavailable` until
+        there is one."""
+        index = self.index
+        gathered = index.gather(tenant, fields)
+        if gathered.checks <= _DEAR:
+            return index.verify(tenant, gathered)
+        with self._standing_still():
+            return await asyncio.to_thread(index.verify, tenant, gathered)
+
+    @contextmanager
+    def _standing_still(self) -> Iterator[None]:
+        self._matching += 1
+        self._unread.clear()
+        try:
+            yield
+        finally:
+            self._matching -= 1
+            if not self._matching:
+                self._unread.set()
 
     async def loaded(self) -> None:
         """Returns once there is a whole index."""
@@ -109,6 +140,7 @@ class LiveIndex:
             if not records:
                 self._confirmed = time.monotonic()
                 continue
+            await self._unread.wait()
             poison = [(record, reason) for record in records if (reason := self._apply(record)) is not None]
             await self._bury_patiently(poison)
             # Each partition's records come in order, so the last is the furthest.

@@ -1,14 +1,18 @@
 """The index is whole or not there, and follows what people want."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
+from pyroaring import BitMap
 
 from libs.common.domain.channels import Channel
 from libs.common.domain.errors import Unavailable
+from libs.common.domain.index import Gathered, Profile, SubscriptionIndex
 from libs.common.domain.messages import SubscriberChanged
+from libs.common.domain.pattern import flatten
 from libs.common.domain.subscribers import tombstone_headers
 from libs.common.ports import Received
 from libs.common.testing.waiting import eventually
@@ -227,3 +231,35 @@ async def test_two_with_one_ordinal_in_the_database_cost_one_of_them_the_place(w
     world.join("eve", ordinal=1)
     async with world.indexed() as live:
         assert live.index.counts().subscribers == 1
+
+
+async def test_an_event_that_is_dear_to_match_holds_up_nothing_but_changes_of_the_index(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event of 40,000 values took 20 s with a thousand numeric filters. No heart beat meanwhile, the group threw the
+    router out, and the event came again."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(SubscriptionIndex):
+        def verify(self, tenant: str, gathered: Gathered) -> list[tuple[Profile, BitMap]]:
+            begun.set()
+            assert may_end.wait(10)
+            return super().verify(tenant, gathered)
+
+    monkeypatch.setattr("services.router.live_index.SubscriptionIndex", Slow)
+    monkeypatch.setattr("services.router.live_index._DEAR", 3)
+    world.join("ann", {"data": {"prices": [{"numeric": [">", 2]}]}})
+    prices = flatten({"data": {"prices": [1, 2, 3, 4]}})
+    async with world.indexed() as live:
+        matching = asyncio.create_task(live.match("acme", prices))
+        await eventually(begun.is_set)
+
+        world.changes.put(world.join("bob"))
+        for _ in range(20):  # the loop goes on, and the change is not taken in
+            await asyncio.sleep(0)
+        assert live.index.subscriber("acme", "bob") is None
+
+        may_end.set()
+        [(_, who)] = await matching
+        assert list(who) == [1]
+        await eventually(lambda: live.index.subscriber("acme", "bob") is not None)

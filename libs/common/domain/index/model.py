@@ -1,8 +1,9 @@
 """What the index holds: subscribers, their subscriptions, and how a matched subscription wants delivery."""
 
 import msgspec
+from pyroaring import BitMap
 
-from libs.common.domain.pattern import Pattern
+from libs.common.domain.pattern import Fields, Pattern
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -45,3 +46,17 @@ class Counts(msgspec.Struct, frozen=True):
     """Of active subscribers."""
     filters: int
     """Distinct pairs of filter and profile: what a match really works on."""
+
+
+class Gathered(msgspec.Struct, frozen=True, eq=False):
+    """How far look-ups alone bring an event: the branches that it may pass, by number, and those of them that must be
+    verified value by value."""
+
+    fields: Fields
+    passed: BitMap
+    unsure: BitMap
+
+    @property
+    def checks(self) -> int:
+        """At most so many values are compared to verify it, half a microsecond each."""
+        return len(self.unsure) and len(self.unsure) * sum(map(len, self.fields.leaves.values()))

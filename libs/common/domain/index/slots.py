@@ -10,7 +10,7 @@ from pyroaring import BitMap
 
 from libs.common.domain.index.candidates import Candidates
 from libs.common.domain.index.members import Members, with_member, without_member
-from libs.common.domain.index.model import Profile
+from libs.common.domain.index.model import Gathered, Profile
 from libs.common.domain.pattern import Fields, Pattern, holds
 from libs.common.domain.pattern.model import Branch
 
@@ -76,10 +76,15 @@ class Slots:
         elif members is not held:
             self._set_members(numbers, members)
 
-    def match(self, fields: Fields) -> list[tuple[Profile, BitMap]]:
-        """The ordinals of the slots whose pattern the event passes, by profile."""
+    def gather(self, fields: Fields) -> Gathered:
+        """The branches that the event may pass: some µs, whatever the event."""
         passed, unsure = self._candidates.gather(fields)
-        for number in unsure:
+        return Gathered(fields, passed, unsure)
+
+    def verify(self, gathered: Gathered) -> list[tuple[Profile, BitMap]]:
+        """The ordinals of the slots whose pattern the event passes, by profile. Uses `gathered` up."""
+        passed, fields = gathered.passed, gathered.fields
+        for number in gathered.unsure:
             branch = self._branch[number]
             if branch is None or not holds(branch, fields):
                 passed.discard(number)

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from pyroaring import BitMap
 
-from libs.common.domain.index.model import Counts, Profile, Subscriber
+from libs.common.domain.index.model import Counts, Gathered, Profile, Subscriber
 from libs.common.domain.index.tenant import TenantIndex
 from libs.common.domain.pattern import Fields
 
 
 class SubscriptionIndex:
-    """All subscribers and their filters, in memory. Not for use by several threads at once.
+    """All subscribers and their filters, in memory. Not to be changed by one thread while another reads.
 
     Changes may come in any order and any number of times: of one subscriber the newest version stands. An index is
     built aside and swapped in whole, or kept live by `put` and `remove`; both are the same calls.
@@ -38,8 +38,18 @@ class SubscriptionIndex:
 
         A subscriber whose subscriptions differ in profile may stand under several. The bitmaps are the caller's.
         """
+        return self.verify(tenant, self.gather(tenant, fields))
+
+    def gather(self, tenant: str, fields: Fields) -> Gathered:
+        """The first half of `match`, which is always quick; it tells what the second will cost."""
         index = self._tenants.get(tenant)
-        return index.slots.match(fields) if index is not None else []
+        return index.slots.gather(fields) if index is not None else Gathered(fields, BitMap(), BitMap())
+
+    def verify(self, tenant: str, gathered: Gathered) -> list[tuple[Profile, BitMap]]:
+        """The second half of `match`. The index must not have changed since the first, nor change meanwhile; then a
+        thread of its own may do this."""
+        index = self._tenants.get(tenant)
+        return index.slots.verify(gathered) if index is not None else []
 
     def subscriber(self, tenant: str, subscriber_id: str) -> Subscriber | None:
         """The version known of a subscriber, active or not."""
