@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from litestar import Controller, Response, get
+from litestar import Controller, Request, Response, get
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.openapi.spec import (
     Components,
     OpenAPIMediaType,
@@ -20,6 +20,7 @@ from litestar.openapi.spec import (
 )
 from litestar.params import FromPath
 
+from services.api.describing import complete
 from services.api.errors import NotFound
 
 _PATH = "/docs-assets"
@@ -46,9 +47,19 @@ class AssetsController(Controller):
         return Response(content, media_type=_ASSETS[name], headers={"Cache-Control": "public, max-age=86400"})
 
 
+class _Page(SwaggerRenderPlugin):
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, complete(openapi_schema))
+
+
+class _Json(JsonRenderPlugin):
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, complete(openapi_schema))
+
+
 def openapi() -> OpenAPIConfig:
     """The configuration of `/docs`."""
-    swagger = SwaggerRenderPlugin(
+    swagger = _Page(
         js_url=f"{_PATH}/swagger-ui-bundle.js",
         css_url=f"{_PATH}/swagger-ui.css",
         standalone_preset_js_url=f"{_PATH}/swagger-ui-standalone-preset.js",
@@ -69,7 +80,7 @@ def openapi() -> OpenAPIConfig:
         version="1",
         description="Emit events; subscribe to them; read what arrived. Errors are problem+json (RFC 9457).",
         path="/docs",
-        render_plugins=[swagger],
+        render_plugins=[swagger, _Json()],
         components=Components(security_schemes=schemes),
     )
 

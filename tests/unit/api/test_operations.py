@@ -13,6 +13,8 @@ import pytest
 from litestar.testing import AsyncTestClient
 from structlog.testing import capture_logs
 
+from libs.common.domain.channels import Channel
+
 World = Any
 
 
@@ -68,6 +70,34 @@ async def test_the_schema_names_every_body(world: World) -> None:
     assert "requestBody" in schema["paths"]["/subscribe"]["post"]
     assert set(schema["components"]["securitySchemes"]) == {"token", "api_key", "provider_token"}
     assert schema["paths"]["/preferences"]["post"]["security"] == [{"token": []}]
+
+
+async def test_the_schema_says_what_bodies_really_are(world: World) -> None:
+    """Mappings were described as lists, and the items of lists were counted as characters."""
+    schemas = (await world.client.get("/docs/openapi.json")).json()["components"]["schemas"]
+
+    channels = schemas["NewTemplate"]["properties"]["channels"]
+    assert (channels["type"], channels["maxProperties"]) == ("object", len(Channel))
+    [tokens, _] = schemas["NewUser"]["properties"]["push_tokens"]["anyOf"]
+    assert (tokens["type"], tokens["maxItems"]) == ("array", 50)
+
+
+async def test_the_schema_names_every_refusal_as_the_problem_that_it_is(world: World) -> None:
+    schema = (await world.client.get("/docs/openapi.json")).json()
+    page = (await world.client.get("/docs")).text
+
+    emit = schema["paths"]["/v1/events"]["post"]["responses"]
+    assert emit.keys() == {"202", "400", "401", "403", "408", "409", "413", "415", "422", "429", "503"}
+    answers = [answer for path in schema["paths"].values() for each in path.values() for answer in each["responses"]]
+    assert "500" not in answers
+    for path in schema["paths"].values():
+        for operation in path.values():
+            for status, answer in operation["responses"].items():
+                assert (int(status) >= 400) == (answer == {"$ref": f"#/components/responses/{status}"})
+    assert set(schema["components"]["responses"]["400"]["content"]) == {"application/problem+json"}
+    for reference in set(re.findall(r'"\$ref":"#/components/([^"]+)"', page)):
+        kind, name = reference.split("/")
+        assert name in schema["components"][kind]
 
 
 @pytest.mark.parametrize(
