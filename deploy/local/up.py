@@ -1,6 +1,7 @@
 """`sigmora up`: the whole of Sigmora on one machine. Finds the parts, fills in the settings, hands the table over."""
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -76,15 +77,17 @@ def banner(parts: Parts, environ: Mapping[str, str]) -> str:
     """What a person needs first: where everything is and, where the seeder made them, a key that works and a call."""
     api, key = environ["SIGMORA_API_URL"], environ["SIGMORA_API_KEY"]
     simulator = f"http://{HOST}:{environ['SIMULATOR_EMAIL_PORT']}/"
-    event = '{"id": "first", "topic": "tech", "title": "Hello", "content": "It works."}'
+    # to the seeded person, by the seeded template: an event would reach nobody before somebody has subscribed
+    call = {"user_id": "user_001", "template_id": "tpl_001", "channels": ["EMAIL"], "variables": {"name": "Ada"}}
     shown_key, first_call = "", ""
     if environ["ENV"] == "dev":
         shown_key = f"  API key         {key}\n"
         first_call = f"""
-A first call:
+A first call, which sends an e-mail:
 
-  curl -s {api}/v1/events -H 'Authorization: Bearer {key}' \\
-    -H 'Content-Type: application/json' -d '{event}'
+  curl -s {api}/notifications -H 'Authorization: Bearer {key}' \\
+    -H 'Content-Type: application/json' -d \\
+    '{json.dumps(call)}'
 """
     return f"""
 Sigmora is ready. Ctrl-C stops everything; what it stored stays (`make clean-data` forgets it).

@@ -26,7 +26,9 @@ class EmitterSettings(EnvironmentSettings):
 
     emitter_interval: Duration = Field(timedelta(seconds=60), description="Time between two random notifications.")
     sigmora_api_url: str = Field("http://127.0.0.1:8000", description="The API, for what goes through it.")
-    sigmora_api_key: str = Field("", description="API key for that.", repr=False)
+    sigmora_api_key: str = Field(
+        "", description="API key for that; the command line has the developer's by default.", repr=False
+    )
 
 
 def draw_event(dice: random.Random, event_id: str) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """How far an event came, from what the router recorded, or from the claim while it has not come to it."""
 
+import asyncio
 from datetime import datetime
 
 import msgspec
@@ -10,7 +11,8 @@ from services.api.ports import ProgressStore
 
 
 class ShownProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """`counts` has one entry for each outcome, reason and channel; it is empty while the event is only accepted."""
+    """`counts` has one entry for each outcome, reason and channel; it is empty while the event is only accepted.
+    `accepted_at` is empty for an event that did not come through the API."""
 
     id: str
     status: str
@@ -30,15 +32,18 @@ class EventProgress:
 
     async def find(self, tenant: str, event_id: str) -> ShownProgress | None:
         """The progress of this tenant's event; None when there is no such event. Raises `Unavailable`."""
-        found = await self._store.find(tenant, event_id)
+        found, claim = await asyncio.gather(
+            self._store.find(tenant, event_id), self._claims.find_event(tenant, event_id)
+        )
+        accepted_at = claim.created_at if claim else None
         if found is not None:
             return ShownProgress(
                 id=event_id,
                 status="routed" if found.fanned_out_at else "routing",
+                accepted_at=accepted_at,
                 recorded_at=found.created_at,
                 fanned_out_at=found.fanned_out_at,
                 counts=list(found.groups),
                 unknown_recipients=list(found.unknown_recipients),
             )
-        claim = await self._claims.find_event(tenant, event_id)
-        return ShownProgress(id=event_id, status="accepted", accepted_at=claim.created_at) if claim else None
+        return ShownProgress(id=event_id, status="accepted", accepted_at=accepted_at) if claim else None

@@ -85,7 +85,7 @@ class Router:
             records=len(records),
             events=len(poll.events),
             event_ids=list(poll.events)[:_LOGGED_IDS],
-            chosen=len(new),
+            recorded=len(new),
             written=len(unfinished) - len(refused),
             dead_letters=len(poll.letters) + len(refused),
             ms=round((time.monotonic() - started) * 1000, 1),

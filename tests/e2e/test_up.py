@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from deploy.local.ports import DEFAULT_PORTS, HOST, find_free_port, require_free
@@ -61,10 +62,12 @@ def test_what_make_run_starts_works_comes_back_and_ends(
         up = subprocess.Popen(command, cwd=CHECKOUT, env=environ, stdout=output, stderr=output, start_new_session=True)
     try:
         await_true(lambda: "Sigmora is ready" in said.read_text() or up.poll() is not None, said.read_text)
-        first_call = re.search(r"A first call:\n\n((?:  .*\n)+)", said.read_text())
+        first_call = re.search(r"A first call, .*:\n\n((?:  .*\n)+)", said.read_text())
         assert first_call, said.read_text()
         answer = subprocess.run(["sh", "-c", first_call[1]], capture_output=True, text=True, check=True)
-        assert json.loads(answer.stdout)["status"] == "accepted"
+        assert json.loads(answer.stdout)["status"] == "QUEUED"
+        inbox = f"http://{HOST}:{ports['SIMULATOR_EMAIL_PORT']}/messages?to=user_001@example.com"
+        await_true(lambda: "Hello Ada!" in httpx.get(inbox).text, said.read_text)
 
         os.kill(running()["dispatcher"]["pid"], signal.SIGKILL)
         await_true(lambda: running().get("dispatcher", {}).get("restarts") == 1, said.read_text)

@@ -81,7 +81,7 @@ def test_the_doctor_finds_what_is_away_and_says_what_to_do(run: Command) -> None
     found = {finding["part"]: finding for finding in json.loads(result.stdout)["findings"]}
     assert result.exit_code == 1
     assert {part for part, finding in found.items() if finding["ok"]} == {"kafka", "topics", "mongodb"}
-    assert found["api"]["remedy"] == "start it: python -m services.api"
+    assert found["api"]["remedy"] == "start everything (make run), or python -m services.api with its settings"
 
 
 def test_the_doctor_tells_a_missing_topic_from_a_missing_broker(run: Command) -> None:

@@ -65,6 +65,8 @@ async def _examine() -> list[Finding]:
         "mongodb": (database, "start MongoDB (make run does), or set MONGODB_URI"),
     }
     findings = [await _look(part, check, remedy) for part, (check, remedy) in checks.items()]
+    if not findings[0].ok:  # without Kafka nobody knows of topics, and nothing can be done about them
+        findings[1] = Finding("topics", False, findings[1].seen, "look again once Kafka is there")
     async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
         findings += [await _ask(http, part, url) for part, url in services.items()]
     return findings
@@ -81,7 +83,12 @@ async def _ask(http: httpx.AsyncClient, part: str, url: str) -> Finding:
     try:
         answer = await http.get(f"{url}/readyz")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Finding(part, False, f"{url}: {type(error).__name__}", f"start it: python -m services.{part}")
+        return Finding(
+            part,
+            False,
+            f"{url}: {type(error).__name__}",
+            f"start everything (make run), or python -m services.{part} with its settings",
+        )
     if answer.status_code != httpx.codes.OK:
         return Finding(part, False, answer.text[:300], "see its log; the checks above name what it waits for")
     return Finding(part, True, url)

@@ -21,7 +21,8 @@ def emit(
     lane: Annotated[str, typer.Option(help="critical, standard or bulk.")] = "standard",
     as_json: AsJson = False,
 ) -> None:
-    """Send one event, with the API key in SIGMORA_API_KEY to the API at SIGMORA_API_URL."""
+    """Send one event, with the API key in SIGMORA_API_KEY (default: the developer's) to the API at
+    SIGMORA_API_URL."""
     body: dict[str, Any] = {"topic": topic, "title": title, "content": content, "lane": lane}
     body |= {k: v for k, v in {"priority": priority, "category": category, "id": event_id}.items() if v}
     if data:
@@ -29,6 +30,8 @@ def emit(
             body["data"] = json.loads(data)
         except ValueError as error:
             fail(f"--data is not JSON: {error}", 2)
+        if not isinstance(body["data"], dict):
+            fail("--data is not a JSON object", 2)
     accepted = call_api("POST", "/v1/events", httpx.codes.ACCEPTED, json=body)
     if as_json:
         show_json(accepted)

@@ -19,7 +19,7 @@ def _all_checked(names: list[str] | None) -> list[str]:
 
 
 OneTenant = Annotated[str, typer.Option("--tenant", metavar="TENANT", help="Whose.", callback=_checked)]
-_HELP = "Also the topic ingest.<tenant>, into which that tenant's services produce. May be repeated."
+_HELP = "Also the topic <prefix>ingest.<tenant>, into which that tenant's services produce. May be repeated."
 IngestTenants = Annotated[
     list[str] | None, typer.Option("--tenant", metavar="TENANT", help=_HELP, callback=_all_checked)
 ]

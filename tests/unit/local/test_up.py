@@ -4,7 +4,7 @@ import pytest
 
 from deploy.local.errors import StackError
 from deploy.local.parts import Parts, find_parts, server_ports
-from deploy.local.ports import read_ports, require_free
+from deploy.local.ports import find_free_port, read_ports, require_free
 from deploy.local.source import KAFKA_VARIABLE, MONGO_VARIABLE, Source
 from deploy.local.up import banner
 
@@ -22,7 +22,7 @@ def test_a_developer_is_shown_a_key_and_a_first_call() -> None:
     text = banner(PARTS, {**ENVIRON, "ENV": "dev"})
 
     assert f"API key         {KEY}\n" in text
-    assert f"curl -s http://127.0.0.1:8000/v1/events -H 'Authorization: Bearer {KEY}'" in text
+    assert f"curl -s http://127.0.0.1:8000/notifications -H 'Authorization: Bearer {KEY}'" in text
 
 
 def test_a_key_that_was_not_seeded_is_not_shown() -> None:
@@ -36,9 +36,10 @@ def test_a_key_that_was_not_seeded_is_not_shown() -> None:
 
 def test_a_server_and_a_service_with_one_port_are_refused() -> None:
     """Both were asked for apart, so that nobody saw it until one of them could not listen."""
-    environ = {"KAFKA_PORT": "21999", "API_PORT": "21999", "SIGMORA_STACK": "process"}
+    free = {name: str(find_free_port()) for name in ("KAFKA_PORT", "MONGO_PORT")}  # a `make run` may have the defaults
+    environ = {**free, "API_PORT": free["KAFKA_PORT"], "SIGMORA_STACK": "process"}
 
-    with pytest.raises(StackError, match="KAFKA_PORT and API_PORT are both 21999"):
+    with pytest.raises(StackError, match=f"KAFKA_PORT and API_PORT are both {free['KAFKA_PORT']}"):
         require_free(read_ports(environ), [*server_ports(environ), "API_PORT"])
 
 
