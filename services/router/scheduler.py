@@ -133,7 +133,9 @@ class Scheduler:
             out: Hold | None = hold
             if is_late(hold, now):
                 found = await self._subscribers.find(hold.batch.event.tenant, hold.batch.subscribers)
-                out, later = divide(hold, {one.subscriber_id: read_wishes(one)[0] for one in found}, now)
+                wishes = {one.subscriber_id: read_wishes(one)[0] for one in found}
+                # In a thread: it is every filter of a hundred people, one by one, while hearts must beat.
+                out, later = await asyncio.to_thread(divide, hold, wishes, now)
                 waiting += later
             due += [out] if out is not None else []
         return due, waiting

@@ -80,6 +80,20 @@ async def test_a_stale_connection_is_replaced_once(server: MailServer, command: 
     assert len(server.mails) == 2
 
 
+@pytest.mark.parametrize("command", ["greeting", "MAIL"])
+async def test_a_fresh_connection_that_is_not_welcome_says_nothing_of_the_mail(
+    server: MailServer, command: str
+) -> None:
+    """The kept one had been welcome: a server that refused us after its restart made the mail undeliverable."""
+    async with keeping(server) as sender:
+        await sender.send(MESSAGE)
+        server.answer_once("RCPT", HANG_UP)
+        if command == "MAIL":
+            server.answer_once("MAIL", "250 ok")
+        server.replies[command] = "554 not you"
+        assert await sender.send(MESSAGE) == NotNow("smtp_554")
+
+
 async def test_after_data_a_kept_connection_is_as_uncertain_as_any(server: MailServer) -> None:
     async with keeping(server) as sender:
         await sender.send(MESSAGE)

@@ -10,7 +10,7 @@ from libs.common.domain.channels import Channel
 from libs.common.domain.errors import Flaw
 from libs.common.domain.json_values import MAX_FLAWS
 from libs.common.domain.people import parse_locale
-from libs.common.domain.templates import DEFAULT_LOCALE, Template, Variant, variants_for
+from libs.common.domain.templates import DEFAULT_LOCALE, Variant
 from libs.common.templates.language import NotAllowed
 from libs.common.templates.rendering import BUILT_IN, compile_source, read
 
@@ -38,15 +38,14 @@ def validate(variants: Collection[Variant]) -> list[Flaw]:
     return flaws[:MAX_FLAWS]
 
 
-def required_variables(template: Template, channels: Iterable[Channel] = tuple(Channel)) -> set[str]:
-    """The variables without which a message on one of these channels fails for sure, in some language. Not among them:
+def required_variables(words: Iterable[tuple[Channel, Variant]]) -> set[str]:
+    """The variables without which a message of one of these words, each on its channel, fails for sure. Not among them:
     those that are built in, have a `default`, are asked for with `is defined`, or stand in a branch or loop."""
     needed: set[str] = set()
-    for channel in channels:
-        for variant in variants_for(template.variants, channel):
-            html = variant.html if channel is Channel.EMAIL else ""
-            for source, is_html in ((variant.subject, False), (variant.text, False), (html, True)):
-                needed |= _needed(source, is_html)
+    for channel, variant in words:
+        html = variant.html if channel is Channel.EMAIL else ""
+        for source, is_html in ((variant.subject, False), (variant.text, False), (html, True)):
+            needed |= _needed(source, is_html)
     return needed - BUILT_IN.keys()
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -82,10 +82,8 @@ class TemplateBody(Body):
 
     async def needed(self) -> set[str]:
         """The variables without which it cannot be rendered."""
-        now = datetime.min.replace(tzinfo=UTC)
-        words = tuple(self._placed().values())
-        whole = Template(tenant="", template_id="", variants=words, created_at=now, updated_at=now)
-        return await asyncio.to_thread(required_variables, whole, {variant.channel for variant in words})
+        words = [(variant.channel, variant) for variant in self._placed().values()]
+        return await asyncio.to_thread(required_variables, words)
 
     def _placed(self) -> dict[str, Variant]:
         """The variants by where they stand in the body."""

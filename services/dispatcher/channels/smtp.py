@@ -93,7 +93,7 @@ class SmtpSender:
                 if not dialogue.was_stale(error):
                     raise
             dialogue.connection.smtp.close()
-        dialogue.connection = None
+        dialogue.connection, dialogue.welcome = None, False
         dialogue.connection = await self._connections.open()
         return await self._converse(dialogue, dialogue.connection, mail, to)
 

@@ -13,6 +13,7 @@ from libs.common.domain.api_keys import Scope
 from libs.common.domain.channels import Channel
 from libs.common.domain.notifications import Decided, KeptDelivery
 from libs.common.domain.states import State
+from libs.common.domain.templates import Template, Variant
 from tests.unit.api.notifying import BODY, World, deliver, events, notify, publish, status, statuses, with_a_user
 
 
@@ -141,6 +142,40 @@ async def test_what_cannot_work_is_refused_by_name(
     assert answer.status_code == code, answer.text
     assert answer.json()["errors"][0]["pointer"] == pointer
     assert acme.log.records == []
+
+
+@pytest.mark.parametrize(
+    ("locale", "channel", "pointers"),
+    [
+        ("en", "EMAIL", ["variables.order"]),
+        ("de", "EMAIL", ["variables.vorname"]),
+        ("en", "INAPP", ["variables.order"]),  # no words of its own in English: the mail's stand in
+        ("de", "INAPP", []),
+    ],
+)
+async def test_only_what_the_words_for_this_user_need_is_asked_for(
+    acme: World, locale: str, channel: str, pointers: list[str]
+) -> None:
+    """What another language needs was asked for, and what words that stand in need was not."""
+    mail = Variant(channel=Channel.EMAIL, subject="Hi", text="{{ order }}")
+    german = Variant(channel=Channel.EMAIL, locale="de", subject="Hallo", text="{{ vorname }}")
+    feed = Variant(channel=Channel.INAPP, locale="de", text="Hallo")
+    made = Template(
+        tenant="acme",
+        template_id="greeting",
+        version=2,
+        published=True,
+        variants=(mail, german, feed),
+        created_at=acme.now,
+        updated_at=acme.now,
+    )
+    await acme.templates.add(made)
+    await acme.client.post("/v1/subscribers", json={"id": "u2", "locale": locale}, headers=acme.key)
+
+    answer = await notify(acme, {**BODY, "user_id": "u2", "channels": [channel], "variables": {}})
+
+    assert [flaw["pointer"] for flaw in answer.json().get("errors", [])] == pointers
+    assert answer.status_code == (422 if pointers else 202)
 
 
 @pytest.mark.parametrize(
