@@ -137,7 +137,7 @@ class Notifications:
         now = self._clock()
         inserted: list[KeptDelivery] = []
         there = list(found.deliveries)
-        for each in _unclaimed(found, now):
+        for each in _unclaimed(await self._with_subscriber(found), now):
             if await self._store.insert(each):
                 inserted.append(each)
             else:  # the dispatcher was faster: it may have it in hand, or be waiting to try again
@@ -150,6 +150,14 @@ class Notifications:
         if not inserted and not moved:
             raise NotIn("There is nothing left to withdraw.", extra=_states(after))
         return after
+
+    async def _with_subscriber(self, found: Found) -> Found:
+        """Where several endpoints are possible, some may have no delivery yet: they are put off before they are claimed
+        when a provider has no room."""
+        if found.subscriber is not None or SEVERAL_ENDPOINTS.isdisjoint(each.channel for each in found.deliveries):
+            return found
+        subscriber = await self._subscribers.find(found.tenant, found.subscriber_id)
+        return msgspec.structs.replace(found, subscriber=subscriber)
 
     async def _move(
         self, deliveries: Sequence[KeptDelivery], state: State, sources: frozenset[State], now: datetime
@@ -173,11 +181,14 @@ class Notifications:
 
 def _unclaimed(found: Found, now: datetime) -> list[KeptDelivery]:
     """The deliveries that the dispatcher would claim, cancelled."""
+    begun = {(each.channel, each.endpoint) for each in found.deliveries}
+    waiting = {channel for channel, where in found.waiting.items() if where.state in CANCELLABLE}
+    several = {channel for channel, _ in begun if channel in SEVERAL_ENDPOINTS and found.subscriber is not None}
     return [
         _cancelled(found, channel, name, now)
-        for channel, where in found.waiting.items()
-        if where.state in CANCELLABLE
+        for channel in sorted(waiting | several)
         for name in _endpoints(channel, found.subscriber)
+        if (channel, name) not in begun
     ]
 
 

@@ -143,3 +143,20 @@ async def test_what_the_dispatcher_claims_meanwhile_is_its_own(
     assert answer.status_code == code
     assert len(statuses(acme)) == (1 if code == 200 else 0)
     assert (await status(acme, accepted["id"]))["status"] == ("CANCELLED" if code == 200 else state)
+
+
+@pytest.mark.parametrize("first", [State.RETRYING, State.SENT])
+async def test_an_endpoint_whose_delivery_was_put_off_before_it_was_claimed_is_cancelled_too(
+    acme: World, first: State
+) -> None:
+    """One device had a delivery, the other only a record to come: it was sent after an acknowledged cancellation."""
+    devices = [{"endpoint": name, "token": f"token-{name}"} for name in ("a", "b")]
+    await acme.client.patch("/users/u1", json={"push_tokens": devices}, headers=acme.key)
+    accepted = (await notify(acme, {**BODY, "channels": ["PUSH"]})).json()
+    await deliver(acme, accepted, Channel.PUSH, first, "a")
+
+    answer = await acme.client.post(f"/v1/notifications/{accepted['id']}/cancel", headers=acme.key)
+
+    assert answer.status_code == 200
+    states = {each.endpoint: each.state for each in acme.notifications.kept.values()}
+    assert states == {"a": State.SENT if first is State.SENT else State.CANCELLED, "b": State.CANCELLED}
