@@ -11,7 +11,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from libs.common.domain.errors import Conflict, Flaw, InvalidInput, Poison, Unavailable
+from libs.common.domain.errors import Conflict, Flaw, InvalidInput, Overtaken, Poison, Unavailable
 
 _log = structlog.get_logger(__name__)
 
@@ -87,6 +87,7 @@ TABLE: dict[type[Exception], _Problem] = {
     Missing: _Problem(404, "not-found", "Something that the request names is not there."),
     Incomplete: _Problem(422, "incomplete", "The request does not fit what it refers to."),
     Conflict: _Problem(422, "idempotency-conflict", "The same key was used for another body."),
+    Overtaken: _Problem(422, "overtaken", "Somebody else changed it since it was read."),
     RecursionError: _Problem(400, "validation", "The body is nested too deeply."),
     UnicodeDecodeError: _Problem(400, "validation", "The body is not UTF-8."),
     Unauthorized: _Problem(401, "unauthorized", "A valid credential is needed."),

@@ -11,10 +11,10 @@ from deploy.local.servers import StackAddress
 from libs.common.adapters.cache.memory import MemoryCache
 from libs.common.adapters.cache.nothing import NoCache
 from libs.common.adapters.mongo.connect import open_database
-from libs.common.adapters.mongo.documents import TemplateVariant
 from libs.common.adapters.mongo.templates import MongoTemplates
+from libs.common.cli.seed import write_seed
 from libs.common.domain.channels import Channel
-from libs.common.domain.errors import Conflict
+from libs.common.domain.errors import Overtaken
 from libs.common.domain.templates import Template, Variant
 from libs.common.settings import MongoSettings
 from libs.common.templates import catalogue as catalogue_module
@@ -167,9 +167,9 @@ async def test_an_editor_who_read_an_older_draft_is_told(catalogue: Catalogue) -
     draft = await catalogue.create("acme", "t", words("one"))
     assert draft is not None
     await catalogue.save_draft("acme", "t", words("two"), draft.revision)
-    with pytest.raises(Conflict):
+    with pytest.raises(Overtaken):
         await catalogue.save_draft("acme", "t", words("three"), draft.revision)
-    with pytest.raises(Conflict):
+    with pytest.raises(Overtaken):
         await catalogue.publish("acme", "t", draft.revision)
     shelf = await catalogue.shelf("acme", "t")
     assert shelf is not None
@@ -247,22 +247,23 @@ async def test_a_draft_that_somebody_else_has_changed_is_not_published_for_its_f
     assert first is not None
     await catalogue.save_draft("acme", "t", words("not approved"))
 
-    with pytest.raises(Conflict):
+    with pytest.raises(Overtaken):
         await catalogue.publish("acme", "t", first.revision, first.version)
 
     await catalogue.publish("acme", "t")
     again = await catalogue.save_draft("acme", "t", words("another"))
     assert again is not None
-    with pytest.raises(Conflict):
+    with pytest.raises(Overtaken):
         await catalogue.publish("acme", "t", again.revision, first.version)
 
 
 async def test_what_the_seeder_wrote_is_a_published_template(stack: StackAddress, database_name: str) -> None:
-    variants = [TemplateVariant(channel=Channel.SMS, text="Hello {{ name }}!")]
-    async with open_database(MongoSettings(uri=stack.mongodb_uri, db=database_name), create_indexes=True):
-        store = MongoTemplates()
-        assert await store.insert("acme", "tpl_001", "Greeting", variants, NOW)
-        assert not await store.insert("acme", "tpl_001", "Greeting", variants, NOW)
-        found = await Catalogue(store, NoCache(), lambda: NOW).find("acme", "tpl_001")
+    settings = MongoSettings(uri=stack.mongodb_uri, db=database_name)
+    for _ in range(2):
+        await write_seed(settings, "acme", NOW)
+    async with open_database(settings):
+        found = await Catalogue(MongoTemplates(), NoCache(), lambda: NOW).find("acme", "tpl_001")
     assert found is not None
-    assert found.variants == (Variant(channel=Channel.SMS, text="Hello {{ name }}!"),)
+    assert [(variant.channel, variant.text) for variant in found.variants] == [
+        (channel, "Hello {{ name }}!") for channel in (Channel.EMAIL, Channel.SMS, Channel.PUSH)
+    ]

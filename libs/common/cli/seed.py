@@ -6,7 +6,6 @@ from pydantic import Field
 
 from libs.common.adapters.mongo.api_keys import MongoApiKeys
 from libs.common.adapters.mongo.connect import open_database
-from libs.common.adapters.mongo.documents import TemplateVariant
 from libs.common.adapters.mongo.subscribers import MongoOrdinals, MongoSubscribers
 from libs.common.adapters.mongo.templates import MongoTemplates
 from libs.common.cli.database import PATIENCE, in_database
@@ -15,6 +14,7 @@ from libs.common.clock import utc_now
 from libs.common.domain.api_keys import DEV_API_KEY, Scope
 from libs.common.domain.channels import MAIN_ENDPOINT, Channel
 from libs.common.domain.subscribers import Device, Subscriber, first_version
+from libs.common.domain.templates import Template, Variant
 from libs.common.settings import EnvironmentSettings, MongoSettings, read_settings
 
 USER = "user_001"
@@ -32,7 +32,7 @@ def seed(as_json: AsJson = False) -> None:
     settings = read_settings(SeedSettings)
     if not settings.is_dev:
         fail("ENV: the seeder writes a well-known API key and runs with ENV=dev only", 2)
-    in_database(_seed(read_settings(MongoSettings), settings.default_tenant, utc_now()))
+    in_database(write_seed(read_settings(MongoSettings), settings.default_tenant, utc_now()))
     written = {"user": USER, "template": TEMPLATE, "api_key": DEV_API_KEY, "tenant": settings.default_tenant}
     if as_json:
         show_json(written)
@@ -40,7 +40,8 @@ def seed(as_json: AsJson = False) -> None:
         show_table("Seeded", [{"what": what, "value": value} for what, value in written.items()], ("what", "value"))
 
 
-async def _seed(mongo: MongoSettings, tenant: str, now: datetime) -> None:
+async def write_seed(mongo: MongoSettings, tenant: str, now: datetime) -> None:
+    """Write what is not there yet. Raises `Unavailable`."""
     async with open_database(mongo, patience=PATIENCE):
         await MongoApiKeys().create(tenant, "development", tuple(Scope), now, key=DEV_API_KEY)
         subscribers = MongoSubscribers()
@@ -60,13 +61,22 @@ async def _seed(mongo: MongoSettings, tenant: str, now: datetime) -> None:
                     updated_at=now,
                 )
             )
-        await MongoTemplates().insert(tenant, TEMPLATE, "Greeting", _greeting(), now)
+        await MongoTemplates().add(_greeting(tenant, now))  # changes nothing where it is there already
 
 
-def _greeting() -> list[TemplateVariant]:
+def _greeting(tenant: str, now: datetime) -> Template:
     text = "Hello {{ name }}!"
-    return [
-        TemplateVariant(channel=Channel.EMAIL, subject=text, text=text, html="<p>Hello {{ name }}!</p>"),
-        TemplateVariant(channel=Channel.SMS, text=text),
-        TemplateVariant(channel=Channel.PUSH, subject="Hello", text=text),
-    ]
+    variants = (
+        Variant(channel=Channel.EMAIL, subject=text, text=text, html="<p>Hello {{ name }}!</p>"),
+        Variant(channel=Channel.SMS, text=text),
+        Variant(channel=Channel.PUSH, subject="Hello", text=text),
+    )
+    return Template(
+        tenant=tenant,
+        template_id=TEMPLATE,
+        name="Greeting",
+        published=True,
+        variants=variants,
+        created_at=now,
+        updated_at=now,
+    )

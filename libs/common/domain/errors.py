@@ -2,7 +2,8 @@
 
 SigmoraError
 ├── InvalidInput        refuse: tell the caller what and where (4xx)
-│   └── Conflict        refuse: the same key with another body (422), or a name already taken (409)
+│   ├── Conflict        refuse: the same key with another body (422)
+│   └── Overtaken       refuse: somebody else changed it since it was read (422)
 ├── Poison              dead-letter: a record that cannot be read, kept byte for byte
 └── Unavailable         retry: our own infrastructure is away; nothing was promised (503, or stop and back off)
 """
@@ -32,6 +33,10 @@ class InvalidInput(SigmoraError):
 
 class Conflict(InvalidInput):
     """The input contradicts what was accepted before."""
+
+
+class Overtaken(InvalidInput):
+    """The input is about something that somebody else has changed since it was read."""
 
 
 class Poison(SigmoraError):

@@ -8,7 +8,7 @@ import msgspec
 
 from libs.common.caching import Cache
 from libs.common.clock import Clock
-from libs.common.domain.errors import Conflict, Flaw, Unavailable
+from libs.common.domain.errors import Flaw, Overtaken, Unavailable
 from libs.common.domain.templates import Shelf, Template, Variant, shelve
 from libs.common.templates.ports import TemplateStore
 
@@ -64,11 +64,12 @@ class Catalogue:
         found = await self._store.history(tenant, template_id, limit, before)
         return [version for version in found if not version.deleted]
 
-    async def create(self, tenant: str, template_id: str, words: Words) -> Template | None:
-        """A new template with a first draft; None when there is one of this id."""
+    async def create(self, tenant: str, template_id: str, words: Words, *, published: bool = False) -> Template | None:
+        """A new template with a first draft, or `published` at once; None when there is one of this id."""
 
         def first(shelf: Shelf | None, number: int) -> Template | None:
-            return None if shelf else self._draft(tenant, template_id, number + 1, words)
+            draft = self._draft(tenant, template_id, number + 1, words)
+            return None if shelf else msgspec.structs.replace(draft, published=published)
 
         return await self._change(tenant, template_id, first)
 
@@ -77,7 +78,7 @@ class Catalogue:
     ) -> Template | None:
         """The draft of the next version, as it is now; None when there is no such template.
 
-        `revision`, if given, is that of the draft which the editor read. Raises `Conflict` when it is another by now.
+        `revision`, if given, is that of the draft which the editor read. Raises `Overtaken` when it is another by now.
         """
 
         def edited(shelf: Shelf | None, number: int) -> Template | None:
@@ -94,7 +95,7 @@ class Catalogue:
         self, tenant: str, template_id: str, revision: int | None = None, version: int | None = None
     ) -> Template | None:
         """Make the draft the current version; without a draft, the current one as it is. None when there is no such
-        template. Raises `Conflict` as `save_draft` does, also when the draft is of another `version`."""
+        template. Raises `Overtaken` as `save_draft` does, also when the draft is of another `version`."""
 
         def published(shelf: Shelf | None, number: int) -> Template | None:
             if shelf is None or shelf.draft is None:
@@ -175,5 +176,5 @@ def _check_revision(shelf: Shelf, revision: int | None) -> None:
         raise _overtaken()
 
 
-def _overtaken() -> Conflict:
-    return Conflict(Flaw("revision", "is not that of the draft: somebody else changed or published it"))
+def _overtaken() -> Overtaken:
+    return Overtaken(Flaw("revision", "is not that of the draft: somebody else changed or published it"))

@@ -7,7 +7,7 @@ from libs.common.domain.templates import Shelf, Template, shelve
 
 
 class MemoryTemplates:
-    """Implements `catalogue.TemplateStore`; `away` makes it refuse, `reads` counts what it was asked for."""
+    """Implements `ports.TemplateStore`; `away` makes it refuse, `reads` counts what it was asked for."""
 
     def __init__(self, *templates: Template) -> None:
         self.away = False

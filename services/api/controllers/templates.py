@@ -53,10 +53,10 @@ class TemplatesController(Controller):
         if template_id in RESERVED:
             raise InvalidInput(Flaw("id", "is the name of a route"))
         words = await data.checked()
-        written = await templates.create(request.user.tenant, template_id, words)
+        written = await templates.create(request.user.tenant, template_id, words, published=not data.draft)
         if written is None:
             raise Taken("There is a template of this id.")
-        found = await _published(templates, written, data)
+        found = await _shown(templates, written, data)
         return Response(found, status_code=201, headers={"Location": f"/templates/{template_id}"})
 
     @get("/", summary="All templates")
@@ -183,12 +183,15 @@ async def _shelf(templates: Catalogue, tenant: str, template_id: str) -> Shelf:
 
 
 async def _published(templates: Catalogue, written: Template, data: TemplateBody) -> ShownTemplate:
-    """What was just written; in use, unless it is a draft. Raises `Conflict` when somebody else has changed it in
+    """What was just written; in use, unless it is a draft. Raises `Overtaken` when somebody else has changed it in
     between: their words are not ours to publish."""
-    tenant, template_id = written.tenant, written.template_id
     if not data.draft:
-        await templates.publish(tenant, template_id, written.revision, written.version)
-    shelf = await _shelf(templates, tenant, template_id)
+        await templates.publish(written.tenant, written.template_id, written.revision, written.version)
+    return await _shown(templates, written, data)
+
+
+async def _shown(templates: Catalogue, written: Template, data: TemplateBody) -> ShownTemplate:
+    shelf = await _shelf(templates, written.tenant, written.template_id)
     chosen = shelf.draft if data.draft else shelf.current
     return ShownTemplate.of(chosen or shelf.newest, shelf)
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from libs.common.domain.api_keys import Scope
+from libs.common.domain.errors import Unavailable
 
 World = Any
 WORDS = {
@@ -57,12 +58,25 @@ async def test_a_change_is_the_next_version_and_a_draft_is_not_in_use(world: Wor
     replaced = await call(world, "PUT", "/templates/t1", {"channels": {"SMS": {"text": "3"}}})
 
     assert (stale.status_code, published.json()["version"], replaced.json()["version"]) == (422, 2, 3)
+    assert stale.json()["type"] == "/problems/overtaken"
     assert (await call(world, "GET", "/templates/t1?version=1")).json()["channels"].keys() == {"EMAIL", "PUSH"}
     assert [item["version"] for item in (await call(world, "GET", "/templates/t1/versions")).json()["items"]] == [
         3,
         2,
         1,
     ]
+
+
+async def test_a_new_template_is_in_use_by_one_write(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two, the database could go away: 503, and the next try found the id taken and the template not in use."""
+
+    async def away(_template: Any) -> bool:
+        raise Unavailable("MongoDB: away")
+
+    monkeypatch.setattr(world.templates, "replace", away)
+
+    assert (await call(world, "POST", "/templates", TEMPLATE)).status_code == 201
+    assert (await call(world, "GET", "/templates/t1")).json()["published"]
 
 
 async def test_a_deleted_template_is_gone(world: World) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from pymongo.errors import DuplicateKeyError
 
 from libs.common.adapters.mongo.connect import collection_of, database_calls
-from libs.common.adapters.mongo.documents import TemplateDocument, TemplateVariant
+from libs.common.adapters.mongo.documents import TemplateDocument
 from libs.common.domain.templates import Shelf, Template, shelve
 
 _WITHOUT_WORDS = {"variants.text": 0, "variants.html": 0}
@@ -22,26 +22,7 @@ def document_id(tenant: str, template_id: str, version: int) -> str:
 
 
 class MongoTemplates:
-    """Implements `catalogue.TemplateStore`. Every call raises `Unavailable` when the answer is unknown."""
-
-    async def insert(
-        self, tenant: str, template_id: str, name: str, variants: list[TemplateVariant], now: datetime, version: int = 1
-    ) -> bool:
-        """Add a published version; False when there is one of this number."""
-        return await self.add(
-            Template(
-                tenant=tenant,
-                template_id=template_id,
-                version=version,
-                name=name,
-                published=True,
-                variants=msgspec.convert(
-                    [variant.model_dump() for variant in variants], Template.__annotations__["variants"]
-                ),
-                created_at=now,
-                updated_at=now,
-            )
-        )
+    """Implements `ports.TemplateStore`. Every call raises `Unavailable` when the answer is unknown."""
 
     async def newest(self, tenant: str, template_id: str) -> list[Template]:
         """The two newest versions, the newest first: a draft, if there is one, and the last published."""
