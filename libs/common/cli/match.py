@@ -98,7 +98,7 @@ def _match_cases(source: str, as_json: bool) -> None:
         if as_json:
             show_json(answer)
             continue
-        differs = any(key in case and bool(case[key]) != answer.get(key, False) for key in ("match", "invalid"))
+        differs = _word(case) != "" and _word(case) != _word(answer)
         differences += differs
         rows.append(
             {"id": _show(case["id"]), "answer": _word(answer), "expected": _word(case), "": "differs" * differs}

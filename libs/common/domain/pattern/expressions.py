@@ -144,9 +144,9 @@ def read_anything_but(value: object, where: str) -> Operator:
         return _read_anything_but_matching(value, where)
     items = value if isinstance(value, list) else [value]
     if items and all(isinstance(item, str) for item in items):
-        return AnythingButTexts(frozenset(read_text(item, where) for item in items))
+        return AnythingButTexts(frozenset(read_text(item, place) for item, place in _placed(value, where)))
     if items and all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in items):
-        return AnythingButNumbers(frozenset(read_number(item, where) for item in items))
+        return AnythingButNumbers(frozenset(read_number(item, place) for item, place in _placed(value, where)))
     raise InvalidPattern(where, "takes strings or numbers, not both, and at least one")
 
 
@@ -160,10 +160,17 @@ def _read_anything_but_matching(value: Mapping[object, object], where: str) -> O
     inside = f"{where}.{name}"
     if not items:
         raise InvalidPattern(inside, "takes at least one string")
-    for item in items:
-        if read_text(item, inside) == "" and name in ("prefix", "suffix"):
-            raise InvalidPattern(inside, "takes strings that are not empty")
-    return AnythingButMatching(tuple(_UNDER_ANYTHING_BUT[name](item, inside) for item in items))
+    for item, place in _placed(inner, inside):
+        if read_text(item, place) == "" and name in ("prefix", "suffix"):
+            raise InvalidPattern(place, "takes strings that are not empty")
+    return AnythingButMatching(tuple(_UNDER_ANYTHING_BUT[name](item, place) for item, place in _placed(inner, inside)))
+
+
+def _placed(value: object, where: str) -> list[tuple[object, str]]:
+    """The members of a list, each with its place; what is no list is its own only member."""
+    if isinstance(value, list):
+        return [(item, f"{where}[{number}]") for number, item in enumerate(value)]
+    return [(value, where)]
 
 
 Reader = Callable[[object, str], Operator]

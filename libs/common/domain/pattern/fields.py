@@ -31,7 +31,7 @@ class Leaf(NamedTuple):
 
 
 class Fields(msgspec.Struct, frozen=True, eq=False):
-    """The leaves of one event, by path. Not to be changed."""
+    """The leaves of one event, by path. Not to be changed, but for what is remembered in `agreeing`."""
 
     leaves: Mapping[str, Sequence[Leaf]]
     chained: Mapping[str, Line | None] = {}
@@ -43,6 +43,8 @@ class Fields(msgspec.Struct, frozen=True, eq=False):
     found: Mapping[str, Mapping[Token, tuple[Leaf, BitMap]]] = {}
     """Of the same paths each distinct value once, with the elements that have it: a filter looks at ten values and not
     at 10,000 elements."""
+    agreeing: dict[str, BitMap] = msgspec.field(default_factory=dict)
+    """Filled as it is asked for: by path, the elements that agree with some leaf of it, whatever a filter says."""
 
 
 def parse_event(text: str | bytes) -> dict[str, object]:

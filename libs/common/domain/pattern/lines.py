@@ -61,6 +61,10 @@ def _without(choices: BitMap, path: str, fields: Fields) -> BitMap:
     found = fields.found.get(path)
     if found is None:
         return BitMap() if path in fields.leaves else choices
-    present = BitMap.union(*(elements for _, elements in found.values()))
-    outside = choices - _inside(present, fields)
-    return BitMap(element for element in outside if not present.range_cardinality(element, fields.ends[element]))
+    agreeing = fields.agreeing.get(path)
+    if agreeing is None:
+        present = BitMap.union(*(elements for _, elements in found.values()))
+        around = (element for element, end in enumerate(fields.ends) if present.range_cardinality(element, end))
+        # Remembered: 1,000 branches that ask it of an event of 250 KB took 13 s.
+        agreeing = fields.agreeing[path] = _inside(present, fields) | BitMap(around)
+    return choices - agreeing

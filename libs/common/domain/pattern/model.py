@@ -1,12 +1,19 @@
 """A parsed filter: a choice of branches, each of which asks something of several fields."""
 
+from collections import defaultdict
 from collections.abc import Iterable
+from hashlib import blake2b
 
 import msgspec
 
 from libs.common.domain.pattern.fields import Leaf
-from libs.common.domain.pattern.operators import Operator, encode_key
+from libs.common.domain.pattern.operators import Operator, Prefix, Suffix, encode_key
 from libs.common.domain.pattern.values import Token
+
+_LONGEST_KEY = 80
+"""Characters; a longer one is replaced by its digest. A branch repeats the keys of its conditions, and a pattern those
+of 1,000 branches: a filter of 200 KB took 390 MB."""
+TextsByLength = tuple[tuple[int, frozenset[str]], ...]
 
 
 class Condition(msgspec.Struct, frozen=True, eq=False):
@@ -19,6 +26,12 @@ class Condition(msgspec.Struct, frozen=True, eq=False):
     """Any value will do (`exists: true`)."""
     absent: bool
     """The field may be missing (`exists: false`)."""
+    starts: TextsByLength
+    """The texts of every `prefix`, which a value is looked up in: 1,000 of them cost no more than one."""
+    ends: TextsByLength
+    """Those of every `suffix`."""
+    compared: tuple[Operator, ...]
+    """The other operators, each of which looks at a value by itself."""
     key: str
 
 
@@ -46,7 +59,13 @@ def accepts(condition: Condition, leaf: Leaf) -> bool:
     """Whether one of the condition's alternatives accepts the leaf."""
     if condition.present or leaf.token in condition.exact:
         return True
-    return any(operator.accepts(leaf) for operator in condition.operators)
+    value = leaf.value
+    if isinstance(value, str) and (
+        any(value[:length] in texts for length, texts in condition.starts)
+        or any(value[max(0, len(value) - length) :] in texts for length, texts in condition.ends)
+    ):
+        return True
+    return any(operator.accepts(leaf) for operator in condition.compared)
 
 
 def make_condition(
@@ -57,7 +76,25 @@ def make_condition(
     by_key = dict(sorted((encode_key(operator.key), operator) for operator in operators))
     words = sorted(encode_key(_token_key(token)) for token in tokens)
     key = encode_key([path, words, list(by_key), present, absent])
-    return Condition(path, tokens, tuple(by_key.values()), present, absent, key)
+    distinct = tuple(by_key.values())
+    return Condition(
+        path,
+        tokens,
+        distinct,
+        present,
+        absent,
+        starts=_by_length(one.text for one in distinct if isinstance(one, Prefix)),
+        ends=_by_length(one.text for one in distinct if isinstance(one, Suffix)),
+        compared=tuple(one for one in distinct if not isinstance(one, Prefix | Suffix)),
+        key=key if len(key) <= _LONGEST_KEY else blake2b(key.encode(), digest_size=24).hexdigest(),
+    )
+
+
+def _by_length(texts: Iterable[str]) -> TextsByLength:
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for text in texts:
+        found[len(text)].add(text)
+    return tuple((length, frozenset(some)) for length, some in sorted(found.items()))
 
 
 def make_pattern(branches: Iterable[Iterable[Condition]]) -> Pattern:

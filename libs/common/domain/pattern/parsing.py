@@ -20,6 +20,8 @@ MAX_CONDITIONS = 10_000
 """Conditions of all branches together."""
 MAX_ALTERNATIVES = 10_000
 """Alternatives in the filter as written, members of lists included."""
+MAX_EXPANDED = 100_000
+"""Alternatives of all branches together: each has to be found in the index, and is entered there once per branch."""
 MAX_PATTERN_DEPTH = 100
 """Levels of objects and `$or`."""
 MAX_PATTERN_BYTES = 256 * 1024
@@ -39,6 +41,9 @@ def parse(pattern: Mapping[str, object]) -> Pattern:
     if not isinstance(pattern, Mapping):
         raise InvalidPattern("", "a pattern is a JSON object")
     rules = _Parser().read_object(pattern, _Place(), [{}])
+    conditions = (condition for rule in rules for condition in rule.values())
+    if sum(len(condition.exact) + len(condition.operators) for condition in conditions) > MAX_EXPANDED:
+        raise InvalidPattern("", f"more than {MAX_EXPANDED} alternatives when $or is expanded")
     return make_pattern(rule.values() for rule in rules)
 
 

@@ -19,6 +19,7 @@ from libs.common.domain.pattern.parsing import (
     MAX_ALTERNATIVES,
     MAX_BRANCHES,
     MAX_CONDITIONS,
+    MAX_EXPANDED,
     MAX_PATTERN_BYTES,
     MAX_PATTERN_DEPTH,
 )
@@ -33,7 +34,7 @@ ANSWERS = {"yes": True, "no": False}
 
 def test_the_page_has_examples_of_everything() -> None:
     assert {kind for kind, _ in BLOCKS} == {"filter", "preferences"}
-    assert (len(FILTERS), len(PREFERENCES), len(REFUSALS)) == (23, 3, 22)
+    assert (len(FILTERS), len(PREFERENCES), len(REFUSALS)) == (23, 3, 23)
 
 
 @pytest.mark.parametrize("lines", FILTERS, ids=lambda lines: lines[0])
@@ -64,8 +65,8 @@ def test_a_refusal_is_worded_as_on_the_page(source: str, path: str, reason: str)
 
 def test_the_limits_are_those_on_the_page() -> None:
     limits = (
-        f"more than {MAX_BRANCHES:,} branches or {MAX_CONDITIONS:,} conditions when `$or` is spelled out, "
-        f"more than {MAX_ALTERNATIVES:,} alternatives, more than {MAX_PATTERN_DEPTH} levels, "
-        f"a text of more than {MAX_PATTERN_BYTES // 1024} KiB"
+        f"more than {MAX_BRANCHES:,} branches, {MAX_CONDITIONS:,} conditions or {MAX_EXPANDED:,} alternatives "
+        f"when `$or` is spelled out, more than {MAX_ALTERNATIVES:,} alternatives as written, "
+        f"more than {MAX_PATTERN_DEPTH} levels, a text of more than {MAX_PATTERN_BYTES // 1024} KiB"
     )
     assert limits in " ".join(PAGE.split())
