@@ -166,9 +166,12 @@ class Dispatcher:
         prepared += [each for each in checked if isinstance(each, Settlement)]
         cleared = [each for each in checked if isinstance(each, Cleared)]
         for each, message in zip(cleared, await self._renderer.render(cleared), strict=True):
-            prepared.append(
-                Settlement(each.claim, message, self._clock()) if isinstance(message, Settle) else (each.claim, message)
-            )
+            if message is None:
+                prepared.append(self._give_back(each.claim, Withheld("not_rendered_in_time")))
+            elif isinstance(message, Settle):
+                prepared.append(Settlement(each.claim, message, self._clock()))
+            else:
+                prepared.append((each.claim, message))
         return prepared
 
     async def _objection(self, claim: Claim, message: Message) -> Withheld | None:

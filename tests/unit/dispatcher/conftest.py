@@ -58,6 +58,7 @@ class World:
         self.suppressions = MemorySuppressions()
         self.templates = MemoryTemplates()
         self.links = Links()
+        self.monotonic: Callable[[], float] = lambda: 0.0
         self.metrics = Metrics()
         self.sender: Sender = ScriptedSender()
         self.policy = UnknownPolicy.RETRY
@@ -163,7 +164,7 @@ class World:
     def renderer(self, patience: Patience | None = None) -> Renderer:
         """What renders, on the templates that there are."""
         templates = Catalogue(self.templates, NoCache(), lambda: self.now)
-        return Renderer(templates, patience or Patience(), self.links)
+        return Renderer(templates, patience or Patience(), self.links, self.monotonic)
 
     async def handle(self, *works: Work) -> list[Work]:
         """Work off deliveries; those that are done."""

@@ -1,5 +1,7 @@
 """The message that comes out of an event."""
 
+import itertools
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -216,3 +218,24 @@ async def test_a_database_that_is_away_is_waited_for(world):
     cleared = Cleared(Claim(work, 1, 1, world.now), "ann@example.org", Recipient(active=True))
     assert (await renderer.render([cleared]))[0].text == "text"
     assert tries == [True]
+
+
+async def test_a_template_that_takes_long_does_not_keep_its_lane(world):
+    """A group of a hundred took 10 s; nobody else's deliveries were claimed meanwhile, and when it was done it was too
+    late to send any of them: they came back together, without an attempt and without end."""
+    add_template(world, words("text"))
+    people = [f"p{number}" for number in range(5)]
+    event = world.event(data=by_template())
+    for person in people:
+        world.person(person)
+    seconds = itertools.count()
+    world.monotonic = lambda: float(next(seconds))  # each look at the clock finds it a second later
+    works = [world.work(person, event) for person in people]
+
+    done = await world.handle(*works)
+
+    assert len(done) == 5
+    assert [world.state(work) for work in works] == [State.SENT] * 3 + [State.RETRYING] * 2
+    assert {retry.attempt for retry in world.retries()} == {1}, "nothing was tried"
+    await world.work_off(*works)
+    assert {world.state(work) for work in works} == {State.SENT}
