@@ -51,11 +51,11 @@ class PendingSubscribers(Protocol):
         ...
 
 
-class Accounts(Protocol):
-    """The accounts, as far as erasing needs them."""
+class Belongings(Protocol):
+    """What is kept of a subscriber elsewhere, and goes with them."""
 
     async def delete_by_subscriber(self, tenant: str, subscriber_id: str) -> None:
-        """Remove the accounts of a subscriber."""
+        """Remove all of it."""
         ...
 
 
@@ -63,17 +63,22 @@ class Outbox:
     """Tells the log what became of subscribers."""
 
     def __init__(
-        self, subscribers: PendingSubscribers, accounts: Accounts, log: Log, topic: str, metrics: Metrics | None = None
+        self,
+        subscribers: PendingSubscribers,
+        belongings: Sequence[Belongings],
+        log: Log,
+        topic: str,
+        metrics: Metrics | None = None,
     ) -> None:
         self._subscribers = subscribers
-        self._accounts = accounts
+        self._belongings = belongings
         self._log = log
         self._topic = topic
         self._metrics = metrics
 
     async def publish(self, *subscribers: Subscriber) -> None:
-        """Tell the log the whole present state of these, then take their marks away. An erased one is ended: account,
-        tombstone, and at last the document that would have told us to do so again.
+        """Tell the log the whole present state of these, then take their marks away. An erased one is ended: account
+        and feed, tombstone, and at last the document that would have told us to do so again.
 
         Raises:
             Unavailable: some may not have been told; doing it again is right, readers ignore older versions.
@@ -81,7 +86,8 @@ class Outbox:
         """
         for subscriber in subscribers:
             if subscriber.erased_at is not None:
-                await self._accounts.delete_by_subscriber(subscriber.tenant, subscriber.subscriber_id)
+                for each in self._belongings:
+                    await each.delete_by_subscriber(subscriber.tenant, subscriber.subscriber_id)
         await append_all(self._log, (self._record(subscriber) for subscriber in subscribers))
         for subscriber in subscribers:
             if subscriber.erased_at is not None:

@@ -13,7 +13,7 @@ from libs.common.adapters.mongo.api_keys import MongoApiKeys
 from libs.common.adapters.mongo.claims import MongoClaims
 from libs.common.adapters.mongo.connect import Database, open_database, ping
 from libs.common.adapters.mongo.endpoints import MongoEndpoints
-from libs.common.adapters.mongo.feed_pages import MongoFeed, MongoProgress
+from libs.common.adapters.mongo.feed_pages import MongoFeedPages, MongoProgress
 from libs.common.adapters.mongo.notifications import MongoNotifications
 from libs.common.adapters.mongo.rate_limits import MongoRates
 from libs.common.adapters.mongo.subscribers import MongoOrdinals, MongoSubscribers
@@ -77,7 +77,7 @@ async def open_outside(settings: ApiSettings) -> AsyncIterator[Outside]:
                 accounts=MongoAccounts(),
                 api_keys=MongoApiKeys(),
                 claims=MongoClaims(),
-                feed=MongoFeed(),
+                feed=MongoFeedPages(),
                 progress=MongoProgress(),
                 notifications=MongoNotifications(),
                 suppressions=MongoSuppressions(),

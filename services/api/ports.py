@@ -145,6 +145,10 @@ class FeedStore(Protocol):
         """Up to `limit` items, newest first, from below `after` on."""
         ...
 
+    async def delete_by_subscriber(self, tenant: str, subscriber_id: str) -> None:
+        """Remove a subscriber's feed."""
+        ...
+
 
 class ProgressStore(Protocol):
     """How far events came."""

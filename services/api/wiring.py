@@ -84,7 +84,8 @@ NAMES = tuple(Parts.__dataclass_fields__)
 def wire(settings: ApiSettings, outside: Outside, metrics: Metrics, dice: Dice) -> Parts:
     """All parts, connected."""
     topics = settings.topics.topics
-    outbox = Outbox(outside.subscribers, outside.accounts, outside.log, topics.subscriptions, metrics)
+    belongings = (outside.accounts, outside.feed)
+    outbox = Outbox(outside.subscribers, belongings, outside.log, topics.subscriptions, metrics)
     subscribers = Subscribers(outside.subscribers, outside.ordinals, outbox, outside.cache, dice.clock)
     tokens = Tokens(
         settings.secret_key, settings.token_issuer, settings.token_audience, settings.access_token_ttl, dice.clock

@@ -124,6 +124,15 @@ async def test_what_was_read_before_an_invalidation_is_not_kept_after_it(cache: 
     assert await recall(cache, ANN) == {}
 
 
+async def test_an_invalidation_keeps_nobody_else_from_filling(clocks: Time) -> None:
+    """Every change of a person went through all that was kept, and voided every look-up that was under way."""
+    cache = MemoryCache(TTL, clocks.monotonic)
+    lookup = await cache.get_many([BOB])
+    await cache.invalidate("people:ann")
+    await cache.set(BOB, b"1", lookup)
+    assert await recall(cache, BOB) == {BOB: b"1"}
+
+
 async def test_a_value_too_large_to_keep_is_a_miss(clocks: Time) -> None:
     cache = MemoryCache(TTL, clocks.monotonic, max_bytes=1_000)
     await remember(cache, ANN, b"x" * 2_000)

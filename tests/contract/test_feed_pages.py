@@ -9,7 +9,7 @@ import pytest
 
 from libs.common.adapters.mongo.connect import open_database
 from libs.common.adapters.mongo.documents import AudienceDocument, FeedDocument
-from libs.common.adapters.mongo.feed_pages import MongoFeed, MongoProgress
+from libs.common.adapters.mongo.feed_pages import MongoFeedPages, MongoProgress
 from libs.common.domain.shown import FeedItem, Group, Progress
 from libs.common.settings import MongoSettings
 from libs.common.testing.shown import MemoryFeedPages, MemoryProgress
@@ -47,7 +47,7 @@ async def readers(request: pytest.FixtureRequest) -> AsyncIterator[Readers]:
             groups = [{**group, "members": b"bitmap"} for group in fields.pop("groups")]
             await AudienceDocument(id=event_id, tenant=tenant, groups=groups, origin="t/0/1", **fields).insert()
 
-        yield MongoFeed(), MongoProgress(), put_document, record_document
+        yield MongoFeedPages(), MongoProgress(), put_document, record_document
 
 
 def item(item_id: str, seconds: int) -> FeedItem:
@@ -93,3 +93,14 @@ async def test_progress_is_its_tenants(readers: Readers) -> None:
     assert await progress.find("acme", "e1") == found
     assert await progress.find("other", "e1") is None
     assert await progress.find("acme", "e2") is None
+
+
+async def test_a_feed_goes_with_its_person_and_no_other_does(readers: Readers) -> None:
+    feed, _, put, _ = readers
+    for tenant, who, item_id in (("acme", "ada", "a"), ("acme", "ben", "b"), ("other", "ada", "c")):
+        await put(tenant, who, item(item_id, 0))
+
+    await feed.delete_by_subscriber("acme", "ada")
+
+    pages = [await feed.page(tenant, who, 10) for tenant, who in (("acme", "ada"), ("acme", "ben"), ("other", "ada"))]
+    assert [[found.id for found in page] for page in pages] == [[], ["b"], ["c"]]

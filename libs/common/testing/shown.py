@@ -19,6 +19,10 @@ class MemoryFeedPages:
         ordered = sorted(self.items[tenant, subscriber_id], key=_position, reverse=True)
         return [item for item in ordered if after is None or _position(item) < after][:limit]
 
+    async def delete_by_subscriber(self, tenant: str, subscriber_id: str) -> None:
+        """Remove a subscriber's feed."""
+        self.items.pop((tenant, subscriber_id), None)
+
 
 class MemoryProgress:
     """Implements `ports.ProgressStore`."""

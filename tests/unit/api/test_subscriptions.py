@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from libs.common.domain.messages import SubscriberChanged
+from libs.common.domain.shown import FeedItem
 from libs.common.domain.subscribers import ended_version
 
 World = Any
@@ -175,6 +176,8 @@ async def test_erasing_ends_the_account_and_heals_after_a_crash(world: World) ->
     me = await world.person()
     changed = msgspec.json.decode(world.log.records[-1].value or b"", type=SubscriberChanged)
     key = await world.api_keys.create("default", "k", ["subscribers"], world.now)
+    feed = world.feed.items["default", changed.subscriber_id]
+    feed.append(FeedItem(id="n1", event_id="e1", title="Hello Ada", content="", created_at=world.now))
     world.log.away = True
 
     erased = await world.client.delete(f"/v1/subscribers/{changed.subscriber_id}", headers={"X-API-Key": key})
@@ -182,6 +185,7 @@ async def test_erasing_ends_the_account_and_heals_after_a_crash(world: World) ->
     assert erased.status_code == 204
     left = await world.subscribers.find("default", changed.subscriber_id)
     assert left.email == ""
+    assert await world.feed.page("default", changed.subscriber_id, 10) == [], "what was written to them names them"
     assert (await world.client.get("/preferences", headers=me)).status_code == 401
     world.log.away = False
     world.pass_time(3)

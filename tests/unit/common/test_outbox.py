@@ -23,7 +23,7 @@ Parts = tuple[Outbox, MemorySubscribers, MemoryLog]
 def parts() -> Parts:
     """An outbox between a database and a log."""
     subscribers, log = MemorySubscribers(), MemoryLog()
-    return Outbox(subscribers, MemoryAccounts(), log, "subscriptions"), subscribers, log
+    return Outbox(subscribers, [MemoryAccounts()], log, "subscriptions"), subscribers, log
 
 
 def ada(version: int = 1, **changed: Any) -> Subscriber:
@@ -106,7 +106,7 @@ async def test_one_that_is_too_large_for_the_log_stops_no_other(monkeypatch: pyt
     """The sweep appended the oldest in one go, was refused for one of them every time, and told nobody's change."""
     monkeypatch.setattr("libs.common.outbox._AT_ONCE", 2)
     subscribers, log, metrics = MemorySubscribers(), MemoryLog(), Metrics()
-    outbox = Outbox(subscribers, MemoryAccounts(), log, "subscriptions", metrics)
+    outbox = Outbox(subscribers, [MemoryAccounts()], log, "subscriptions", metrics)
     later = NOW + timedelta(hours=1)
     for number in range(2):
         await subscribers.insert(too_large(number))

@@ -1,4 +1,5 @@
-"""Reads people's feeds and events' progress from MongoDB. Writes neither: dispatcher and router do."""
+"""Reads people's feeds and events' progress from MongoDB, and removes the feeds of those who are erased. Writes no
+entry: dispatcher and router do."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +15,7 @@ Position = tuple[datetime, str]
 """When an item was made, and its id: the order of a feed, and where a page of it ended."""
 
 
-class MongoFeed:
+class MongoFeedPages:
     """Implements `ports.FeedStore`. Raises `Unavailable` when the answer is unknown."""
 
     async def page(self, tenant: str, subscriber_id: str, limit: int, after: Position | None = None) -> list[FeedItem]:
@@ -26,6 +27,11 @@ class MongoFeed:
         with database_calls():
             found = collection_of(FeedDocument).find(query).sort([("created_at", -1), ("_id", -1)]).limit(limit)
             return [_item(document) async for document in found]
+
+    async def delete_by_subscriber(self, tenant: str, subscriber_id: str) -> None:
+        """Remove a subscriber's feed."""
+        with database_calls():
+            await collection_of(FeedDocument).delete_many({"tenant": tenant, "subscriber_id": subscriber_id})
 
 
 class MongoProgress:
