@@ -43,10 +43,6 @@ class Platform:
         """A key with every scope."""
         return DEV_API_KEY
 
-    def log_of(self, part: str) -> str:
-        """What a process has written so far."""
-        return (self.folder / f"{part}.log").read_text(errors="replace")
-
 
 @contextmanager
 def open_platform(

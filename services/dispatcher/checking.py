@@ -2,6 +2,7 @@
 in `domain/consent.py`; here is only read what it needs, for many deliveries in two round trips."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from libs.common.clock import Clock
 from libs.common.domain.consent import Recipient, check, suppression_key
@@ -9,10 +10,18 @@ from libs.common.domain.deliveries import Claim, Settlement
 from libs.common.domain.retry import Settle
 from services.dispatcher.patience import Patience
 from services.dispatcher.ports import RecipientStore, SuppressionStore
-from services.dispatcher.rendering import Cleared
 
 _Person = tuple[str, str]
 """Tenant and subscriber id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """A delivery that may be sent, to whom, and where."""
+
+    claim: Claim
+    address: str
+    recipient: Recipient
 
 
 class Checker:

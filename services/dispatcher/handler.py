@@ -37,14 +37,14 @@ from libs.common.domain.outcome import Accepted, NotNow, Outcome, Refused, Unkno
 from libs.common.domain.retry import Settle, UnknownPolicy, next_step
 from libs.common.observability.metrics import Metrics
 from services.dispatcher.channels.base import BulkSender, Message
-from services.dispatcher.checking import Checker
+from services.dispatcher.checking import Checker, Cleared
 from services.dispatcher.claims import Claimer, Done
 from services.dispatcher.flow import Flow
 from services.dispatcher.guards import Withdrawn, Withheld
 from services.dispatcher.health import OUR_DEFECT
 from services.dispatcher.judging import put_off
 from services.dispatcher.providers import Call
-from services.dispatcher.rendering import Cleared, Renderer
+from services.dispatcher.rendering import Renderer
 from services.dispatcher.rules import Rules
 from services.dispatcher.settling import Settler
 from services.dispatcher.unknown import look_up

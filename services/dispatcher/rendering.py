@@ -5,12 +5,10 @@ upstream sent."""
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from libs.common.domain.channels import Channel
-from libs.common.domain.consent import Recipient
 from libs.common.domain.deliveries import Claim
 from libs.common.domain.retry import Settle
 from libs.common.domain.states import State
@@ -18,10 +16,9 @@ from libs.common.domain.templates import Template
 from libs.common.domain.unsubscribe import Link, link_key, unsubscribe_url
 from libs.common.templates.rendering import TEMPLATE_ERROR, CannotRender, Rendered, one_line, preview
 from services.dispatcher.channels.base import Message
+from services.dispatcher.checking import Cleared
 from services.dispatcher.patience import Patience
 from services.dispatcher.ports import Templates
-
-__all__ = ["Cleared", "Links", "Renderer", "one_line"]
 
 _log = structlog.get_logger(__name__)
 
@@ -32,15 +29,6 @@ _BUDGET = 2.0
 
 _Place = tuple[str, str, int]
 """Tenant, template, version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cleared:
-    """A delivery that may be sent, to whom, and where."""
-
-    claim: Claim
-    address: str
-    recipient: Recipient
 
 
 class Links:

@@ -8,8 +8,8 @@ MAX_STEPS = 200_000
 """Of one message, its subject, text and HTML together. The dearest that were found take 0.7 µs a step: 140 ms."""
 MAX_TEXT = 64 * 1024
 """Characters of any text on the way, and bytes of what comes out."""
-MAX_DIGITS = 256
-"""Bits of a whole number."""
+MAX_BITS = 256
+"""Of a whole number."""
 
 METER = " meter"
 """The meter's name among the variables; with its blank no template can spell it."""
@@ -90,6 +90,6 @@ def check_number(value: Value) -> None:
 
 def bounded(value: Value) -> Value:
     """The number, unless it has grown too long; raises `TooMuch`."""
-    if isinstance(value, int) and value.bit_length() > MAX_DIGITS:
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise TooMuch("a number has too many digits")
     return value

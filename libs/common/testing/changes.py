@@ -16,6 +16,8 @@ class MemoryChanges:
 
     def __init__(self) -> None:
         self.away = False
+        self.refusals = 0
+        """How often it refused."""
         self.records: list[Received] = []
         self.followers = 0
         self._cut = False
@@ -42,6 +44,7 @@ class MemoryChanges:
     async def ends(self) -> dict[int, int]:
         """For each partition the offset that its next record will have."""
         if self.away:
+            self.refusals += 1
             raise Unavailable("Kafka: away")
         return {0: len(self.records)}
 

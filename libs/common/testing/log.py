@@ -13,11 +13,14 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.away = False
+        self.refusals = 0
+        """How often it refused."""
         self.records: list[Record] = []
 
     async def append(self, records: Sequence[Record]) -> None:
         """Append all of them; see `ports.Log`."""
         if self.away:
+            self.refusals += 1
             raise Unavailable("Kafka: away")
         if any(_size(record) > LARGEST_RECORD + HEADROOM for record in records):
             raise Poison("record too large for the log")

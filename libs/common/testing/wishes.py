@@ -13,6 +13,8 @@ class MemoryWishes:
 
     def __init__(self, *subscribers: SubscriberChanged) -> None:
         self.away = False
+        self.refusals = 0
+        """How often it refused."""
         self.erasing: set[tuple[str, str]] = set()
         self.subscribers = {(one.tenant, one.subscriber_id): one for one in subscribers}
 
@@ -43,4 +45,5 @@ class MemoryWishes:
 
     def _check(self) -> None:
         if self.away:
+            self.refusals += 1
             raise Unavailable("MongoDB: away")

@@ -8,7 +8,6 @@ from libs.common.domain.retry import UnknownPolicy
 from services.dispatcher.channels import email, inapp, push, sms, webhook
 from services.dispatcher.channels.base import Sender
 from services.dispatcher.channels.tools import Tools
-from services.dispatcher.channels.unconfigured import UnconfiguredSender
 from services.dispatcher.settings import Settings
 
 
@@ -19,10 +18,6 @@ class Entry:
     providers: Callable[[Settings, Tools], list[Sender]]
     """Those that are set, preferred ones first."""
     policy: UnknownPolicy
-
-    def build(self, settings: Settings, tools: Tools) -> Sender:
-        """The sender to use: the first one; one that refuses everything when there is none."""
-        return (self.providers(settings, tools) or [UnconfiguredSender()])[0]
 
 
 CHANNELS: dict[Channel, Entry] = {

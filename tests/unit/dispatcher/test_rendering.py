@@ -13,11 +13,12 @@ from libs.common.domain.retry import Settle
 from libs.common.domain.states import State
 from libs.common.domain.templates import Template, Variant
 from libs.common.domain.unsubscribe import Link, link_key, read_token
-from libs.common.templates.rendering import preview
+from libs.common.templates.rendering import one_line, preview
 from services.dispatcher.channels.base import Message
 from services.dispatcher.channels.contract import encode
+from services.dispatcher.checking import Cleared
 from services.dispatcher.patience import Patience
-from services.dispatcher.rendering import Cleared, Links, one_line
+from services.dispatcher.rendering import Links
 
 SECRET = "0123456789abcdef0123456789abcdef"
 

@@ -65,7 +65,8 @@ async def test_it_waits_for_kafka_and_the_database(world: Any, monkeypatch: pyte
     live = world.live_index()
     running = asyncio.create_task(live.run())
     for port in (world.changes, world.people):
-        await asyncio.sleep(0.03)
+        refused = port.refusals
+        await eventually(lambda port=port, refused=refused: port.refusals > refused + 1)
         assert not live._loaded.is_set()
         port.away = False
 
@@ -189,7 +190,7 @@ async def test_dead_letters_wait_for_the_log(world: Any, monkeypatch: pytest.Mon
     world.log.away = True
     async with world.indexed() as live:
         world.changes.append(b"x", b"poison")
-        await asyncio.sleep(0.03)
+        await eventually(lambda: world.log.refusals > 1)
         assert live.position == {"0": 0}
 
         world.log.away = False

@@ -55,6 +55,11 @@ class WebhookEndpoint(BaseModel):
     disabled_reason: str = ""
 
 
+def subscriber_key(tenant: str, subscriber_id: str) -> str:
+    """The `_id` of a subscriber. Unambiguous: no tenant has a colon in its name (`domain/tenants.py`)."""
+    return f"{tenant}:{subscriber_id}"
+
+
 class SubscriberDocument(_Stored):
     """Somebody who can receive. `_id` is `tenant:subscriber_id`. The truth about people: written here first, then
     published from `pending_events`, which is cleared by version."""

@@ -4,7 +4,7 @@ endpoints in it, so there is no new version to be published."""
 from typing import Any
 
 from libs.common.adapters.mongo.connect import collection_of, database_calls
-from libs.common.adapters.mongo.documents import SubscriberDocument
+from libs.common.adapters.mongo.documents import SubscriberDocument, subscriber_key
 from libs.common.domain.channels import Channel
 
 
@@ -15,11 +15,7 @@ class MongoEndpoints:
         self, tenant: str, subscriber_id: str, channel: Channel, endpoint: str, address: str, reason: str
     ) -> bool:
         """Remove a device, or disable a webhook, if it still has this address; whether it had."""
-        where: dict[str, Any] = {
-            "_id": f"{tenant}:{subscriber_id}",
-            "tenant": tenant,  # a colon in a tenant's name must not reach into another one
-            "subscriber_id": subscriber_id,
-        }
+        where: dict[str, Any] = {"_id": subscriber_key(tenant, subscriber_id)}
         if channel is Channel.PUSH:
             change: dict[str, Any] = {"$pull": {"push_tokens": {"endpoint": endpoint, "token": address}}}
         else:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from libs.common.adapters.mongo.connect import collection_of, database_calls
-from libs.common.adapters.mongo.documents import SubscriberDocument
+from libs.common.adapters.mongo.documents import SubscriberDocument, subscriber_key
 from libs.common.domain.channels import MAIN_ENDPOINT, Channel
 from libs.common.domain.consent import Recipient
 
@@ -28,10 +28,9 @@ class MongoRecipientStore:
 
     async def find(self, subscribers: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Recipient]:
         """The recipients by (tenant, subscriber id)."""
-        ids = [f"{tenant}:{subscriber}" for tenant, subscriber in subscribers]
+        ids = [subscriber_key(tenant, subscriber) for tenant, subscriber in subscribers]
         with database_calls():
             cursor = collection_of(SubscriberDocument).find({"_id": {"$in": ids}}, _NEEDED)
-            # By the fields, not the `_id`: a colon in a tenant's name must not make two people one.
             return {(each["tenant"], each["subscriber_id"]): _recipient(each) async for each in cursor}
 
 

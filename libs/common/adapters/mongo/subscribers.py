@@ -13,7 +13,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from libs.common.adapters.mongo.connect import collection_of, database_calls
-from libs.common.adapters.mongo.documents import OrdinalDocument, SubscriberDocument
+from libs.common.adapters.mongo.documents import OrdinalDocument, SubscriberDocument, subscriber_key
 from libs.common.domain.errors import Unavailable
 from libs.common.domain.subscribers import Subscriber
 
@@ -23,11 +23,6 @@ _ORDINALS_AT_ONCE = 100
 """One write in a hundred; those that a restart loses leave holes that cost a bitmap nothing."""
 
 
-def document_id(tenant: str, subscriber_id: str) -> str:
-    """The `_id`."""
-    return f"{tenant}:{subscriber_id}"
-
-
 class MongoSubscribers:
     """Implements `ports.SubscriberStore`. Every call raises `Unavailable` when the answer is unknown."""
 
@@ -35,13 +30,13 @@ class MongoSubscribers:
         """The subscriber, also one that is being erased."""
         with database_calls():
             collection = collection_of(SubscriberDocument)
-            found = await collection.find_one({"_id": document_id(tenant, subscriber_id)})
+            found = await collection.find_one({"_id": subscriber_key(tenant, subscriber_id)})
         return _subscriber(found) if found else None
 
     async def insert(self, subscriber: Subscriber) -> bool:
         """Add a subscriber with its first change pending; False when there is one of this id."""
         document = {
-            "_id": document_id(subscriber.tenant, subscriber.subscriber_id),
+            "_id": subscriber_key(subscriber.tenant, subscriber.subscriber_id),
             **_fields(subscriber),
             "tenant": subscriber.tenant,
             "subscriber_id": subscriber.subscriber_id,
@@ -64,7 +59,7 @@ class MongoSubscribers:
         with database_calls():
             changed = await collection_of(SubscriberDocument).update_one(
                 {
-                    "_id": document_id(subscriber.tenant, subscriber.subscriber_id),
+                    "_id": subscriber_key(subscriber.tenant, subscriber.subscriber_id),
                     "version": subscriber.version - 1,
                 },
                 {"$set": _fields(subscriber), "$push": {"pending_events": _mark(subscriber)}},
@@ -76,7 +71,7 @@ class MongoSubscribers:
         with database_calls():
             changed = await collection_of(SubscriberDocument).update_one(
                 {
-                    "_id": document_id(subscriber.tenant, subscriber.subscriber_id),
+                    "_id": subscriber_key(subscriber.tenant, subscriber.subscriber_id),
                     "version": subscriber.version,
                 },
                 {"$set": {"pending_events": []}, "$unset": {"pending_since": ""}},
@@ -88,7 +83,7 @@ class MongoSubscribers:
         with database_calls():
             await collection_of(SubscriberDocument).update_one(
                 {
-                    "_id": document_id(subscriber.tenant, subscriber.subscriber_id),
+                    "_id": subscriber_key(subscriber.tenant, subscriber.subscriber_id),
                     "version": subscriber.version,
                     "pending_since": {"$type": "date"},
                 },
@@ -116,13 +111,13 @@ class MongoSubscribers:
         """Remove what is left of an erased subscriber; one that was not erased stays."""
         with database_calls():
             await collection_of(SubscriberDocument).delete_one(
-                {"_id": document_id(tenant, subscriber_id), "erased_at": {"$type": "date"}}
+                {"_id": subscriber_key(tenant, subscriber_id), "erased_at": {"$type": "date"}}
             )
 
     async def page(self, tenant: str, limit: int, after: str = "") -> list[Subscriber]:
         """Up to `limit` subscribers by id, from above `after` on; erased ones are left out."""
         # By `_id`, which begins with the tenant: `;` is what follows `:`.
-        ids = {"$gt": document_id(tenant, after), "$lt": f"{tenant};"}
+        ids = {"$gt": subscriber_key(tenant, after), "$lt": f"{tenant};"}
         with database_calls():
             found = (
                 collection_of(SubscriberDocument)

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from libs.common.adapters.mongo.connect import collection_of, database_calls
-from libs.common.adapters.mongo.documents import SubscriberDocument
+from libs.common.adapters.mongo.documents import SubscriberDocument, subscriber_key
 from libs.common.domain.messages import SubscriberChanged
 from libs.common.domain.parts import parts
 
@@ -45,7 +45,7 @@ class MongoWishes:
         """Those of the ids that exist. Raises `Unavailable`."""
         found: list[SubscriberChanged] = []
         for part in parts(subscriber_ids, _BATCH):
-            keys = [f"{tenant}:{subscriber_id}" for subscriber_id in part]
+            keys = [subscriber_key(tenant, subscriber_id) for subscriber_id in part]
             found += _readable(await _documents({"_id": {"$in": keys}}, _FIELDS))
         return found
 

@@ -12,10 +12,10 @@ from libs.common.domain.channels import Channel
 from libs.common.settings import read_settings
 from libs.common.testing.endpoints import MemoryEndpoints
 from libs.common.testing.feed import MemoryFeed
-from services.dispatcher.channels import CHANNELS
 from services.dispatcher.channels.base import Message
 from services.dispatcher.channels.tools import Tools
 from services.dispatcher.settings import Settings
+from services.dispatcher.wiring import senders_of
 
 PEM = rsa.generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 EMAIL_HTTP = {"EMAIL_PROVIDER_BASE_URL": "http://mail.example"}
@@ -76,9 +76,8 @@ async def tools(world):
     ],
 )
 async def test_configuration_decides_and_the_first_is_used(told, tools, channel, environment, providers):
-    settings, entry = told(environment), CHANNELS[channel]
-    assert [sender.provider for sender in entry.providers(settings, tools)] == providers
-    assert entry.build(settings, tools).provider == (providers or ["none"])[0]
+    senders = senders_of(channel, told(environment), tools)
+    assert [sender.provider for sender in senders] == (providers or ["none"])
     await tools.at_end.aclose()
 
 
@@ -86,7 +85,7 @@ async def test_configuration_decides_and_the_first_is_used(told, tools, channel,
     ("token", "provider"), [("t0ken", "fcm"), ('{"endpoint": "https://x"}', "webpush"), (' {"a": 1}', "webpush")]
 )
 async def test_a_browsers_subscription_gets_web_push_and_a_phones_token_does_not(told, tools, world, token, provider):
-    sender = CHANNELS[Channel.PUSH].build(told(FCM | WEBPUSH), tools)
+    [sender] = senders_of(Channel.PUSH, told(FCM | WEBPUSH), tools)
     message = Message("d", "n", Channel.PUSH, "ann", token, "Hi", "Hello", world.event())
     assert sender.choose(message).provider == provider
 
