@@ -12,6 +12,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from libs.common.domain.errors import Conflict, Flaw, InvalidInput, Overtaken, Poison, Unavailable
+from services.api.wording import reworded
 
 _log = structlog.get_logger(__name__)
 
@@ -161,12 +162,12 @@ def _answer_framework(_request: Request[Any, Any, Any], error: HTTPException) ->
 def _flaws(error: ValidationException) -> list[Flaw]:
     flaws = []
     for fault in error.extra if isinstance(error.extra, list) else []:
-        message = str(fault.get("message", "is not valid")).removeprefix("Value error, ")
+        message = str(fault.get("message", "is not valid"))
         pointer = str(fault.get("key") or fault.get("source") or "body")
         if message == "'data'":  # how the framework says that there was no body at all
-            pointer, message = "body", "is required"
+            pointer = "body"
         # `preferences.topic.0` becomes `preferences.topic[0]`, as everywhere else.
-        flaws.append(Flaw(re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", pointer)[:200], message))
+        flaws.append(Flaw(re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", pointer)[:200], reworded(message)))
     return flaws
 
 

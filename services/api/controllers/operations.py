@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Controller, Response, get
+from litestar.response import Redirect
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from libs.common.observability.probes import Check, run_checks
@@ -14,6 +15,11 @@ class OperationsController(Controller):
     """For operators and their machines."""
 
     tags = ("operations",)
+
+    @get("/", include_in_schema=False)
+    async def start(self) -> Redirect:
+        """Whoever opens the address alone wants to know what there is."""
+        return Redirect("/docs")
 
     @get("/health", summary="State of Kafka and MongoDB")
     async def health(self, checks: GivenChecks) -> dict[str, str]:

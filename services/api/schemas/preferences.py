@@ -80,7 +80,7 @@ class StoredPreferences(msgspec.Struct, frozen=True):
             **{name: lists.get(name, []) for name in _LISTS},
             time_zone=subscriber.time_zone if subscriber else "UTC",
             channels=list(found.channels if found else DEFAULT_CHANNELS),
-            subscribed=subscriber is not None and subscriber.active,
+            subscribed=subscriber is not None and subscriber.active and bool(subscriber.subscriptions),
         )
 
 

@@ -16,6 +16,7 @@ PUBLIC = {
     ("POST", "/token"),
     ("GET", "/stats"),
     ("GET", "/health"),
+    ("GET", "/"),
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),

@@ -60,6 +60,12 @@ async def test_the_documentation_needs_no_other_host(world: World) -> None:
     assert (await world.client.get("/docs-assets/swagger-editor.js")).status_code == 404
 
 
+async def test_whoever_opens_the_address_alone_is_shown_the_documentation(world: World) -> None:
+    answer = await world.client.get("/", follow_redirects=False)
+
+    assert (answer.status_code, answer.headers["location"]) == (302, "/docs")
+
+
 async def test_the_schema_names_every_body(world: World) -> None:
     schema = (await world.client.get("/docs/openapi.json")).json()
 

@@ -118,3 +118,13 @@ async def test_users_are_their_tenants_and_need_the_scope(world: World) -> None:
     assert {(await call(world, method, "/users/u1", body, other)).status_code for method, body in requests} == {404}
     assert {(await call(world, method, "/users/u1", body, events)).status_code for method, body in requests} == {403}
     assert (await call(world, "GET", "/users", key=other)).json()["items"] == []
+
+
+async def test_a_user_who_asked_for_nothing_is_not_shown_as_subscribed(world: World) -> None:
+    """Empty preferences mean every event; a user without any looked the same, and was told of none."""
+    await call(world, "POST", "/users", {"id": "u1"})
+    await call(world, "POST", "/users", {"id": "u2", "preferences": {"topic": []}})
+
+    shown = [(await call(world, "GET", f"/users/{name}")).json()["preferences"]["subscribed"] for name in ("u1", "u2")]
+
+    assert shown == [False, True]

@@ -1,5 +1,6 @@
 """How a process takes its port."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -84,3 +85,23 @@ def test_a_head_without_end_is_refused(port: int, begin: bytes) -> None:
 
     long = "a" * 20_000
     assert httpx.get(f"http://127.0.0.1:{port}/", headers={"X-Long": long}).status_code == httpx.codes.OK
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"FOO / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nX: \x7f\r\n\r\n", b"\x16\x03\x01\r\n\r\n"]
+)
+def test_what_is_no_request_is_answered_with_a_problem(port: int, garbage: bytes) -> None:
+    """It was told in plain text, the only answer of the API that no client could read like the others."""
+    with socket.create_connection(("127.0.0.1", port)) as peer:
+        peer.settimeout(30)
+        peer.sendall(garbage)
+        answer = b""
+        while part := peer.recv(4096):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert f"content-length: {len(body)}".encode() in head
+    problem = json.loads(body)
+    assert (problem["type"], problem["status"]) == ("/problems/validation", 400)
+    assert problem["errors"][0]["pointer"] == "request"
