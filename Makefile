@@ -41,7 +41,7 @@ types: .venv/.synced ## Check the types (strict)
 	$(VENV)/mypy
 
 .PHONY: unit
-unit: .venv/.synced ## The tests that start no server: seconds
+unit: .venv/.synced ## The tests that start no server: one to three minutes
 	$(VENV)/pytest tests/unit tests/test_architecture.py -n $(WORKERS)
 
 .PHONY: integration
@@ -79,6 +79,7 @@ clean: ## Remove what the tools made: environment, caches, logs; not the stack a
 	  echo "No Python 3.11, 3.12 or 3.13 was found here: uv fetches one of its own."; \
 	  export UV_PYTHON_DOWNLOADS=automatic; \
 	}; \
+	echo "Making the Python environment: up to a minute, once."; \
 	$(UV) sync --frozen --quiet --compile-bytecode
 	@touch $@
 

@@ -1,5 +1,6 @@
 """How commands speak: a table for people, one JSON document on stdout for programs, one line on stderr for faults."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NoReturn
 
@@ -7,6 +8,9 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+
+_IN_A_FILE = 160
+"""Characters; a terminal has its own width, and 80 break the names of topics."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -23,7 +27,7 @@ def show_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(str(row.get(column, "")) for column in columns))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _IN_A_FILE).print(table)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
