@@ -17,6 +17,8 @@ from services.api.wording import reworded
 _log = structlog.get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 2
+_HUNG_UP = "client disconnected prematurely"
+"""The framework has no type of its own for it; taken for a defect of ours, anybody could ring the alarm."""
 
 
 class Refusal(Exception):
@@ -54,6 +56,10 @@ class UnsupportedMedia(Refusal):
 
 class TooSlow(Refusal):
     """The body did not arrive in time."""
+
+
+class HungUp(Refusal):
+    """The caller went away in the middle of the body; nobody reads the answer."""
 
 
 class TooMany(Refusal):
@@ -94,6 +100,7 @@ TABLE: dict[type[Exception], _Problem] = {
     Unauthorized: _Problem(401, "unauthorized", "A valid credential is needed."),
     Forbidden: _Problem(403, "forbidden", "The credential does not allow this."),
     NotFound: _Problem(404, "not-found", "There is no such thing."),
+    HungUp: _Problem(400, "validation", "The body did not arrive whole."),
     TooSlow: _Problem(408, "too-slow", "The body did not arrive in time."),
     NotIn: _Problem(409, "state", "Its state does not allow this."),
     Taken: _Problem(409, "conflict", "This is taken."),
@@ -149,6 +156,8 @@ def _answer(_request: Request[Any, Any, Any], error: Exception) -> Response[dict
 
 def _answer_framework(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
     status = error.status_code
+    if status == 500 and error.detail == _HUNG_UP:
+        return _answer(_request, HungUp())
     if status >= 500:
         return _answer(_request, error if status == 500 else Unavailable(str(status)))
     slug = _BY_STATUS.get(status, "about:blank")

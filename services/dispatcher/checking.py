@@ -3,6 +3,7 @@ in `domain/consent.py`; here is only read what it needs, for many deliveries in 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from libs.common.clock import Clock
 from libs.common.domain.consent import Recipient, check, suppression_key
@@ -22,6 +23,7 @@ class Cleared:
     claim: Claim
     address: str
     recipient: Recipient
+    checked_at: datetime
 
 
 class Checker:
@@ -52,7 +54,7 @@ class Checker:
             if isinstance(found, Settle):
                 checked.append(Settlement(claim, found, now))
             elif recipient is not None:  # there is no address of nobody
-                checked.append(Cleared(claim, found, recipient))
+                checked.append(Cleared(claim, found, recipient, now))
         return checked
 
     async def _recipients_of(self, claims: Sequence[Claim]) -> Mapping[_Person, Recipient]:

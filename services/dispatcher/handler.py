@@ -51,10 +51,19 @@ from services.dispatcher.unknown import look_up
 
 _log = structlog.get_logger(__name__)
 
-Ready = tuple[Claim, Message]
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A message that may be sent, as far as was known when consent was checked."""
+
+    claim: Claim
+    message: Message
+    checked_at: datetime
+
+
 Prepared = Ready | Settlement
 
-_CONSENT_HOLDS = timedelta(seconds=1)
+_CONSENT_HOLDS = timedelta(milliseconds=100)
 """How old a check of consent may be when a call begins; nothing waits so long while providers are quick."""
 
 _ANSWERS: dict[type[Outcome], str] = {
@@ -124,7 +133,7 @@ class Dispatcher:
         sending = (
             [self._send_together(bulk, ready, done)]
             if ready and bulk is not None
-            else [self._send(claim, message, done) for claim, message in ready]
+            else [self._send(each, done) for each in ready]
         )
         results = await asyncio.gather(
             *sending, *(self._settle(settlement, done) for settlement in ended), return_exceptions=True
@@ -171,26 +180,27 @@ class Dispatcher:
             elif isinstance(message, Settle):
                 prepared.append(Settlement(each.claim, message, self._clock()))
             else:
-                prepared.append((each.claim, message))
+                prepared.append(Ready(each.claim, message, each.checked_at))
         return prepared
 
-    async def _objection(self, claim: Claim, message: Message) -> Withheld | None:
-        """Consent again, if it was checked long ago: a message may wait for its turn for as long as its lease, and no
-        attempt may start after an acknowledged unsubscribe."""
-        if self._clock() - (claim.lease_until - self._rules.lease) < _CONSENT_HOLDS:
+    async def _objection(self, ready: Ready) -> Withheld | None:
+        """Consent again, if it was not checked right now: a message may wait for its turn for as long as its lease, and
+        no attempt may start after an acknowledged unsubscribe."""
+        if self._clock() - ready.checked_at < _CONSENT_HOLDS:
             return None
-        [found] = await self._checker.check([claim])
+        [found] = await self._checker.check([ready.claim])
         if isinstance(found, Settlement):
             assert isinstance(found.step, Settle)  # noqa: S101 - a check ends a delivery or clears it
             return Withdrawn(found.step.reason, step=found.step)
-        return None if found.address == message.to else Withheld("address_changed")
+        return None if found.address == ready.message.to else Withheld("address_changed")
 
     # send
 
-    async def _send(self, claim: Claim, message: Message, done: Done) -> None:
-        await self._settle(await self._attempt(claim, message), done)
+    async def _send(self, ready: Ready, done: Done) -> None:
+        await self._settle(await self._attempt(ready), done)
 
-    async def _attempt(self, claim: Claim, message: Message) -> Settlement:
+    async def _attempt(self, ready: Ready) -> Settlement:
+        claim, message = ready.claim, ready.message
         flow, policy, lane = self._route.flow, self._route.policy, claim.work.event.lane
         looked_up = claim.in_doubt and policy is UnknownPolicy.QUERY
         if looked_up and (found := await look_up(flow.providers, message, lane, self._clock)) is not None:
@@ -199,7 +209,7 @@ class Dispatcher:
             return self._conclude(claim, [found], self._clock(), looked_up=True)
         # In doubt, another provider may be asked only where a second message is the lesser evil.
         alone = claim.in_doubt and not looked_up and policy is not UnknownPolicy.RETRY
-        objection = partial(self._objection, claim, message)
+        objection = partial(self._objection, ready)
         calls = await flow.ask(message, lane, self._last_start(claim), objection, alone=alone)
         return (
             self._give_back(claim, calls)
@@ -210,22 +220,22 @@ class Dispatcher:
     async def _send_together(self, sender: BulkSender, ready: Sequence[Ready], done: Done) -> None:
         settlements: list[Settlement] = []
         provider = self._route.flow.providers[0]
-        async with provider.slots.taken(ready[0][0].work.event.lane):
+        async with provider.slots.taken(ready[0].claim.work.event.lane):
             in_time: list[Ready] = []
-            for claim, message in ready:
-                withheld = provider.stopping or await self._objection(claim, message)
-                if withheld is None and self._clock() >= self._last_start(claim):
+            for each in ready:
+                withheld = provider.stopping or await self._objection(each)
+                if withheld is None and self._clock() >= self._last_start(each.claim):
                     withheld = Withheld("no_slot_in_time")
                 if withheld is None:
-                    in_time.append((claim, message))
+                    in_time.append(each)
                 else:
-                    settlements.append(self._give_back(claim, withheld))
+                    settlements.append(self._give_back(each.claim, withheld))
             at, started = self._clock(), time.perf_counter()
-            outcomes = await _send_many(sender, [message for _, message in in_time])
+            outcomes = await _send_many(sender, [each.message for each in in_time])
             seconds, now = time.perf_counter() - started, self._clock()
             settlements += [
-                self._conclude(claim, [Call(sender.provider, outcome, at, seconds)], now)
-                for (claim, _), outcome in zip(in_time, outcomes, strict=True)
+                self._conclude(each.claim, [Call(sender.provider, outcome, at, seconds)], now)
+                for each, outcome in zip(in_time, outcomes, strict=True)
             ]
         await asyncio.gather(*(self._settle(settlement, done) for settlement in settlements))
 

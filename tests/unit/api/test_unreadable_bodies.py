@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 World = Any
 
@@ -17,3 +18,35 @@ async def test_what_is_no_json_is_refused_with_its_place(world: World, path: str
 
     assert answer.status_code == 400, answer.text
     assert answer.json()["errors"][0]["pointer"] == "body"
+
+
+async def test_a_caller_who_hangs_up_in_the_middle_of_a_body_is_no_defect_of_ours(world: World) -> None:
+    """It was logged as an error with a traceback and counted as a 500: anybody could ring the alarm."""
+    messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    said: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/subscribe",
+        "raw_path": b"/subscribe",
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "headers": [(b"content-type", b"application/json"), (b"content-length", b"100")],
+        "client": ("127.0.0.1", 4000),
+        "server": ("api", 80),
+    }
+    with capture_logs() as lines:
+        await world.client.app(scope, receive, send)
+
+    assert said[0]["status"] == 400
+    assert [line["event"] for line in lines if line["log_level"] in ("error", "critical")] == []

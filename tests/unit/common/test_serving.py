@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -31,9 +31,13 @@ def test_a_port_in_use_is_named_with_its_variable(capsys: pytest.CaptureFixture[
     assert len(error.splitlines()) == 1
 
 
-_TELLS_WHO_CALLS = """
+_TELLS_WHAT_CAME = """
+import os
 import sys
+from libs.common import http_protocol
 from libs.common.serving import serve
+
+http_protocol._HEAD_SECONDS = float(os.environ.get("HEAD_SECONDS", "10"))
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -43,8 +47,13 @@ async def app(scope, receive, send):
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
         return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    told = {"/": scope["client"][0].encode(), "/echo": body, "/headers": repr(scope["headers"]).encode()}
     await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": scope["client"][0].encode()})
+    await send({"type": "http.response.body", "body": told[scope["path"]]})
 
 serve(app, "127.0.0.1", int(sys.argv[1]), "API_PORT")
 """
@@ -53,8 +62,15 @@ serve(app, "127.0.0.1", int(sys.argv[1]), "API_PORT")
 @pytest.fixture
 def port() -> Iterator[int]:
     """Where a process serves."""
+    with serving() as port:
+        yield port
+
+
+@contextmanager
+def serving() -> Iterator[int]:
+    """A process that serves, and its port."""
     port = find_free_port()
-    argv = [sys.executable, "-c", _TELLS_WHO_CALLS, str(port)]
+    argv = [sys.executable, "-c", _TELLS_WHAT_CAME, str(port)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
@@ -92,16 +108,55 @@ def test_a_head_without_end_is_refused(port: int, begin: bytes) -> None:
 )
 def test_what_is_no_request_is_answered_with_a_problem(port: int, garbage: bytes) -> None:
     """It was told in plain text, the only answer of the API that no client could read like the others."""
-    with socket.create_connection(("127.0.0.1", port)) as peer:
-        peer.settimeout(30)
-        peer.sendall(garbage)
-        answer = b""
-        while part := peer.recv(4096):
-            answer += part
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, body = exchange(port, garbage).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/problem+json" in head
     assert f"content-length: {len(body)}".encode() in head
     problem = json.loads(body)
     assert (problem["type"], problem["status"]) == ("/problems/validation", 400)
     assert problem["errors"][0]["pointer"] == "request"
+
+
+def exchange(port: int, *parts: bytes) -> bytes:
+    """What the server says to these bytes until it hangs up."""
+    with socket.create_connection(("127.0.0.1", port)) as peer:
+        peer.settimeout(30)
+        for part in parts:
+            peer.sendall(part)
+        answer = b""
+        while more := peer.recv(4096):
+            answer += more
+    return answer
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_client_that_asks_for_http_2_is_served_all_the_same(port: int, apart: bool) -> None:
+    """Java's client does, by default: its body was taken for another protocol, and every POST answered with 400."""
+    head = b"POST /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n"
+    head += b"HTTP2-Settings: AAEAAEAAAAIAAAAB\r\nContent-Length: 5\r\n\r\n"
+
+    answer = exchange(port, head, b"hello") if apart else exchange(port, head + b"hello")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nhello\r\n" in answer
+
+
+def test_a_header_after_the_body_is_none(port: int) -> None:
+    """It was added to those of the request: behind a proxy that takes X-Forwarded-For away it could be smuggled in."""
+    head = b"POST /headers HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    answer = exchange(port, head, b"5\r\nhello\r\n0\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"x-forwarded-for" not in answer
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET / HT"])
+def test_who_says_nothing_or_never_ends_a_head_is_hung_up_on(begin: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """400 such connections of one address took every descriptor that a process had."""
+    monkeypatch.setenv("HEAD_SECONDS", "0.2")
+    with serving() as port:
+        answer = exchange(port, begin)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"type":"/problems/too-slow"' in answer

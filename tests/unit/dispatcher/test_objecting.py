@@ -73,3 +73,18 @@ async def test_nobody_is_asked_twice_while_providers_are_quick(two):
     await two.handle(two.work("ann"), two.work("bob"))
 
     assert two.suppressions.reads == 1
+
+
+async def test_a_fifth_of_a_second_is_long_enough_to_ask_again(two):
+    """A second was allowed: seven webhooks were called half a second after an acknowledged unsubscribe."""
+
+    def slowly():
+        two.pass_time(timedelta(milliseconds=200))
+        two.person("bob", active=False)
+
+    sender = two.answering(slowly)
+
+    await two.handle(two.work("ann"), two.work("bob"))
+
+    assert sender.calls == [two.work("ann").delivery_id]
+    assert two.state(two.work("bob")) is State.SUPPRESSED

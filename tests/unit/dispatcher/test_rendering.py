@@ -26,7 +26,7 @@ SECRET = "0123456789abcdef0123456789abcdef"
 async def outcome(world, recipient=None, **fields):
     """What becomes of one delivery to Ann."""
     work = world.work("ann", world.event(**fields))
-    cleared = Cleared(Claim(work, 1, 1, world.now), "ann@example.org", recipient or Recipient(active=True))
+    cleared = Cleared(Claim(work, 1, 1, world.now), "ann@example.org", recipient or Recipient(active=True), world.now)
     return (await world.renderer().render([cleared]))[0]
 
 
@@ -154,6 +154,7 @@ async def test_a_defect_in_rendering_is_the_end_of_one_delivery_and_not_of_its_g
             Claim(world.work("ann", world.event(data=by_template(order=order))), 1, 1, world.now),
             "ann@example.org",
             Recipient(active=True),
+            world.now,
         )
         for order in (1, 2)
     ]
@@ -216,7 +217,7 @@ async def test_a_database_that_is_away_is_waited_for(world):
     world.templates.away = True
     renderer = world.renderer(Patience(come_back))
     work = world.work("ann", world.event(data=by_template()))
-    cleared = Cleared(Claim(work, 1, 1, world.now), "ann@example.org", Recipient(active=True))
+    cleared = Cleared(Claim(work, 1, 1, world.now), "ann@example.org", Recipient(active=True), world.now)
     assert (await renderer.render([cleared]))[0].text == "text"
     assert tries == [True]
 
