@@ -287,6 +287,8 @@ async def test_progress_is_accepted_then_what_the_router_recorded(world: World) 
 
     assert [found["status"] for found in (accepted, routing, routed)] == ["accepted", "routing", "routed"]
     assert (accepted["counts"], routed["counts"][0]["count"]) == ([], 3)
+    assert accepted["accepted_at"] is not None
+    assert {found["accepted_at"] for found in (routing, routed)} == {accepted["accepted_at"]}
 
 
 @pytest.mark.parametrize("event_id", ["nothing", "507f1f77bcf86cd799439011", "..%2f..", '{"$gt":""}', "x" * 2000])

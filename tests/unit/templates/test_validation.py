@@ -1,10 +1,11 @@
 """What is said of a template before it is stored and before it is used."""
 
 import pytest
-from msgspec.structs import replace
+from jinja2 import nodes
 
 from libs.common.domain.channels import Channel
 from libs.common.domain.templates import Variant
+from libs.common.templates.markup import find_misuse
 from libs.common.templates.validation import MAX_VARIANTS, required_variables, validate
 
 MAIL = Variant(channel=Channel.EMAIL, subject="Hi", text="Hello", html="<b>Hello</b>")
@@ -79,12 +80,11 @@ def test_what_is_required_depends_on_the_words_and_their_channel() -> None:
 
 @pytest.mark.parametrize("piece", ["<", "<!", "<!-", "</", "<a", "<!<"])
 def test_html_that_is_all_beginnings_is_read_once(piece: str) -> None:
-    """64 KB of `<` kept the process for 16 s: each was read up to the end, and the end went back."""
-    source = piece * (60_000 // len(piece))
-    variant = Variant(channel=Channel.EMAIL, subject="x", text="x", html=source)
-    [flaw] = validate([replace(variant, html=source + "{{ a }}")])
-    assert "must stand in quotes" in flaw.message
-    assert validate([variant]) == []
+    """64 KB of `<` kept the process for 16 s: each was read up to the end, and the end went back. A megabyte of them
+    would take an hour so, far beyond the time that a test has."""
+    written = nodes.Template([nodes.Output([nodes.TemplateData(piece * (1_000_000 // len(piece)))])])
+
+    assert find_misuse(written) == ""
 
 
 @pytest.mark.parametrize(
