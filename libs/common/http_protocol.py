@@ -38,6 +38,8 @@ class BoundedHttp(HttpToolsProtocol):
         """The next bytes of a connection."""
         goes_on = self._in_head
         super().data_received(data if self._in_body else _without_upgrade(data))
+        if self._in_head and (not goes_on or self._patience is None):
+            self._wait_for_head()  # not at its first byte: nearly every head comes whole, and needs no timer
         if goes_on and self._in_head:
             self._head += len(data)
             if self._head > _LONGEST_HEAD and not self.transport.is_closing():
@@ -46,7 +48,6 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._in_head, self._head = True, 0
-        self._wait_for_head()
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:

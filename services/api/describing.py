@@ -37,8 +37,10 @@ _PROBLEM: Described = {
 
 
 def complete(described: Described) -> Described:
-    """The description, changed in place; again makes no difference."""
+    """The description, changed in place, once: the framework keeps it and gives it again."""
     components = described["components"]
+    if "responses" in components:
+        return described
     components["schemas"] |= {"Problem": _PROBLEM, **_bodies(components["schemas"])}
     components["responses"] = _problems()
     for path, operations in described["paths"].items():

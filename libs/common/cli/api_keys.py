@@ -1,7 +1,8 @@
 """`sigmora api-keys`: makes the credentials of services, shows which there are, and ends them. In the database, since
 the first key of an installation cannot come through an API that asks for one."""
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -13,6 +14,8 @@ from libs.common.cli.tenants import OneTenant
 from libs.common.clock import utc_now
 from libs.common.domain.api_keys import ApiKey, Scope
 from libs.common.settings import MongoSettings, read_settings
+
+T = TypeVar("T")
 
 app = typer.Typer(help="Credentials of services: make, list and revoke them.", no_args_is_help=True)
 _COLUMNS = ("key_id", "name", "scopes", "created_at", "revoked_at")
@@ -26,14 +29,10 @@ def create_command(
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it: this is the only time that it can be read."""
-
-    async def create() -> str:
-        async with open_database(read_settings(MongoSettings), patience=PATIENCE):
-            return await MongoApiKeys().create(tenant, name, dict.fromkeys(scope), utc_now())
-
-    key = in_database(create())
+    scopes = list(dict.fromkeys(scope))
+    key = _ask(lambda keys: keys.create(tenant, name, scopes, utc_now()))
     if as_json:
-        show_json({"api_key": key, "tenant": tenant, "name": name, "scopes": list(dict.fromkeys(scope))})
+        show_json({"api_key": key, "tenant": tenant, "name": name, "scopes": scopes})
     else:
         typer.echo(f"{key}\nKeep it: it is stored as a hash, and cannot be shown again.")
 
@@ -41,12 +40,7 @@ def create_command(
 @app.command("list")
 def list_command(tenant: OneTenant, as_json: AsJson = False) -> None:
     """Show a tenant's keys, the newest first; never their secrets."""
-
-    async def find() -> list[ApiKey]:
-        async with open_database(read_settings(MongoSettings), patience=PATIENCE):
-            return await MongoApiKeys().find_all(tenant)
-
-    keys = in_database(find())
+    keys = _ask(lambda keys: keys.find_all(tenant))
     if as_json:
         show_json({"items": [{column: getattr(key, column) for column in _COLUMNS} for key in keys]})
     else:
@@ -70,14 +64,17 @@ def revoke_command(
     as_json: AsJson = False,
 ) -> None:
     """End a key. It is refused everywhere within CREDENTIAL_CACHE (5 s)."""
-
-    async def revoke() -> bool:
-        async with open_database(read_settings(MongoSettings), patience=PATIENCE):
-            return await MongoApiKeys().revoke(tenant, key_id, utc_now())
-
-    if not in_database(revoke()):
+    if not _ask(lambda keys: keys.revoke(tenant, key_id, utc_now())):
         fail(f"{tenant} has no key {key_id!r} in force", 1)
     if as_json:
         show_json({"revoked": key_id})
     else:
         typer.echo(f"Revoked: {key_id}.")
+
+
+def _ask(call: Callable[[MongoApiKeys], Awaitable[T]]) -> T:
+    async def ask() -> T:
+        async with open_database(read_settings(MongoSettings), patience=PATIENCE):
+            return await call(MongoApiKeys())
+
+    return in_database(ask())

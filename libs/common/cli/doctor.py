@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import typer
@@ -64,9 +64,10 @@ async def _examine() -> list[Finding]:
         "topics": (topics, "sigmora topics apply"),
         "mongodb": (database, "start MongoDB (make run does), or set MONGODB_URI"),
     }
-    findings = [await _look(part, check, remedy) for part, (check, remedy) in checks.items()]
-    if not findings[0].ok:  # without Kafka nobody knows of topics, and nothing can be done about them
-        findings[1] = Finding("topics", False, findings[1].seen, "look again once Kafka is there")
+    found = {part: await _look(part, check, remedy) for part, (check, remedy) in checks.items()}
+    if not found["kafka"].ok:  # nobody knows of topics then, and nothing can be done about them
+        found["topics"] = replace(found["topics"], remedy="look again once Kafka is there")
+    findings = list(found.values())
     async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
         findings += [await _ask(http, part, url) for part, url in services.items()]
     return findings

@@ -68,8 +68,10 @@ class Catalogue:
         """A new template with a first draft, or `published` at once; None when there is one of this id."""
 
         def first(shelf: Shelf | None, number: int) -> Template | None:
+            if shelf is not None:
+                return None
             draft = self._draft(tenant, template_id, number + 1, words)
-            return None if shelf else msgspec.structs.replace(draft, published=published)
+            return msgspec.structs.replace(draft, published=published)
 
         return await self._change(tenant, template_id, first)
 

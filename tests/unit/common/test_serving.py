@@ -160,3 +160,12 @@ def test_who_says_nothing_or_never_ends_a_head_is_hung_up_on(begin: bytes, monke
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"type":"/problems/too-slow"' in answer
+
+
+def test_a_head_without_end_is_hung_up_on_after_a_whole_request_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEAD_SECONDS", "0.2")
+    with serving() as port:
+        answer = exchange(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 408 " in answer

@@ -56,7 +56,8 @@ class WebhookEndpoint(BaseModel):
 
 
 def subscriber_key(tenant: str, subscriber_id: str) -> str:
-    """The `_id` of a subscriber. Unambiguous: no tenant has a colon in its name (`domain/tenants.py`)."""
+    """The `_id` of a subscriber. No key and no topic is made for a tenant with a colon in its name
+    (`domain/tenants.py`); a record may say anything, so who acts on one looks at the fields too."""
     return f"{tenant}:{subscriber_id}"
 
 

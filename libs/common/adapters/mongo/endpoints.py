@@ -15,7 +15,11 @@ class MongoEndpoints:
         self, tenant: str, subscriber_id: str, channel: Channel, endpoint: str, address: str, reason: str
     ) -> bool:
         """Remove a device, or disable a webhook, if it still has this address; whether it had."""
-        where: dict[str, Any] = {"_id": subscriber_key(tenant, subscriber_id)}
+        where: dict[str, Any] = {
+            "_id": subscriber_key(tenant, subscriber_id),
+            "tenant": tenant,  # a colon in a tenant's name must not reach into another one
+            "subscriber_id": subscriber_id,
+        }
         if channel is Channel.PUSH:
             change: dict[str, Any] = {"$pull": {"push_tokens": {"endpoint": endpoint, "token": address}}}
         else:

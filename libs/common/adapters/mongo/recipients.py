@@ -31,6 +31,7 @@ class MongoRecipientStore:
         ids = [subscriber_key(tenant, subscriber) for tenant, subscriber in subscribers]
         with database_calls():
             cursor = collection_of(SubscriberDocument).find({"_id": {"$in": ids}}, _NEEDED)
+            # By the fields, not the `_id`: a colon in a tenant's name must not make two people one.
             return {(each["tenant"], each["subscriber_id"]): _recipient(each) async for each in cursor}
 
 

@@ -142,11 +142,11 @@ def read_anything_but(value: object, where: str) -> Operator:
     """`anything-but`: strings, numbers, or one nested operator with strings."""
     if isinstance(value, Mapping):
         return _read_anything_but_matching(value, where)
-    items = value if isinstance(value, list) else [value]
-    if items and all(isinstance(item, str) for item in items):
-        return AnythingButTexts(frozenset(read_text(item, place) for item, place in _placed(value, where)))
-    if items and all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in items):
-        return AnythingButNumbers(frozenset(read_number(item, place) for item, place in _placed(value, where)))
+    items = _placed(value, where)
+    if items and all(isinstance(item, str) for item, _ in items):
+        return AnythingButTexts(frozenset(read_text(item, place) for item, place in items))
+    if items and all(isinstance(item, (int, float)) and not isinstance(item, bool) for item, _ in items):
+        return AnythingButNumbers(frozenset(read_number(item, place) for item, place in items))
     raise InvalidPattern(where, "takes strings or numbers, not both, and at least one")
 
 
@@ -155,15 +155,14 @@ def _read_anything_but_matching(value: Mapping[object, object], where: str) -> O
     if len(names) != 1 or names[0] not in _UNDER_ANYTHING_BUT:
         raise InvalidPattern(where, f"takes one of {', '.join(_UNDER_ANYTHING_BUT)}")
     name = str(names[0])
-    inner = value[names[0]]
-    items = inner if isinstance(inner, list) else [inner]
     inside = f"{where}.{name}"
+    items = _placed(value[names[0]], inside)
     if not items:
         raise InvalidPattern(inside, "takes at least one string")
-    for item, place in _placed(inner, inside):
+    for item, place in items:
         if read_text(item, place) == "" and name in ("prefix", "suffix"):
             raise InvalidPattern(place, "takes strings that are not empty")
-    return AnythingButMatching(tuple(_UNDER_ANYTHING_BUT[name](item, place) for item, place in _placed(inner, inside)))
+    return AnythingButMatching(tuple(_UNDER_ANYTHING_BUT[name](item, place) for item, place in items))
 
 
 def _placed(value: object, where: str) -> list[tuple[object, str]]:
