@@ -32,23 +32,39 @@ def begin(work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
 
 
 @asynccontextmanager
-async def beside(work: Coroutine[Any, Any, Any], name: str) -> AsyncIterator[None]:
-    """Runs `work` as long as the block does. It ends the process when it breaks, not when the block has ended."""
-    background = begin(work, name)
+async def beside(*works: Coroutine[Any, Any, Any], name: str) -> AsyncIterator[None]:
+    """Runs all `works` as long as the block runs. One that breaks ends the process, not when the block has ended."""
+    tasks = [begin(work, name) for work in works]
     try:
         yield
     finally:
-        await end(background)
+        await end(*tasks)
 
 
-async def end(task: asyncio.Task[Any]) -> None:
-    """Cancel the task until it has ended. Once is not always enough: in Python 3.11 `asyncio.wait_for`, which both
-    drivers use, can lose a cancellation (https://github.com/python/cpython/issues/86296); a loop would then go on."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=_PATIENCE)
-    if not task.cancelled():
-        task.exception()  # looked at, so that nobody is warned of it at exit
+async def run_beside(*works: Coroutine[Any, Any, Any], name: str) -> None:
+    """Runs all `works` until it is cancelled. `asyncio.TaskGroup` cancels its tasks once, however often it is cancelled
+    itself; with one that has lost that, see `end`, it never ends."""
+    async with beside(*works, name=name):
+        await asyncio.Event().wait()
+
+
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel the tasks until all have ended. Once is not always enough: in Python 3.11 `asyncio.wait_for`, which both
+    drivers use, can lose a cancellation (https://github.com/python/cpython/issues/86296); a loop would then go on.
+    Whoever is cancelled while they end hears of it when they have."""
+    interrupted: asyncio.CancelledError | None = None
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        try:
+            await asyncio.wait(running, timeout=_PATIENCE)
+        except asyncio.CancelledError as error:
+            interrupted = error
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody is warned of it at exit
+    if interrupted is not None:
+        raise interrupted
 
 
 def _end_if_broken(background: asyncio.Task[Any]) -> None:

@@ -63,7 +63,7 @@ def create_app(settings: ApiSettings, opener: Opener = open_outside, dice: Dice 
             parts = wire(settings, outside, metrics, given)
             for name in NAMES:
                 setattr(app.state, name, getattr(parts, name))
-            async with beside(parts.outbox.sweep_forever(given.clock, settings.outbox_interval), "outbox"):
+            async with beside(parts.outbox.sweep_forever(given.clock, settings.outbox_interval), name="outbox"):
                 yield
 
     app = Litestar(

@@ -66,7 +66,7 @@ async def open_outside(settings: ApiSettings) -> AsyncIterator[Outside]:
             await log.ready()
             return "ok"
 
-        async with beside(connection.keep(settings.mongo), "database"):
+        async with beside(connection.keep(settings.mongo), name="database"):
             # Usually the database is there: then the first request must not find it missing.
             with suppress(TimeoutError):
                 await asyncio.wait_for(connection.made.wait(), _USUALLY)

@@ -24,7 +24,7 @@ from libs.common.adapters.mongo.feed import MongoFeed
 from libs.common.adapters.mongo.recipients import MongoRecipientStore
 from libs.common.adapters.mongo.suppressions import MongoSuppressions
 from libs.common.adapters.mongo.templates import MongoTemplates
-from libs.common.background import beside
+from libs.common.background import beside, run_beside
 from libs.common.caching import Cache
 from libs.common.clock import Clock, utc_now
 from libs.common.domain.channels import SEVERAL_ENDPOINTS, Channel, Lane
@@ -126,7 +126,7 @@ class Wiring:
             for line in self.lines:
                 line.start()
             try:
-                async with beside(self._run(), "dispatcher"):
+                async with beside(self._run(), name="dispatcher"):
                     yield
             finally:
                 await self.log.close()
@@ -137,10 +137,9 @@ class Wiring:
         await asyncio.gather(*(settler.close() for settler in self.settlers))
 
     async def _run(self) -> None:
-        async with open_database(self.settings.mongo) as database, asyncio.TaskGroup() as tasks:
+        async with open_database(self.settings.mongo) as database:
             self.database = database
-            tasks.create_task(watch(self.consumptions))
-            tasks.create_task(measure_lag(self.consumptions, self.metrics))
+            await run_beside(watch(self.consumptions), measure_lag(self.consumptions, self.metrics), name="dispatcher")
 
     def add_lines(self, tools: Tools, renderer: Renderer) -> None:
         """Make the lines of every channel that this process serves."""

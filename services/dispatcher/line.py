@@ -11,7 +11,7 @@ import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from libs.common.adapters.kafka.received import partition_of
-from libs.common.background import begin
+from libs.common.background import begin, end
 from libs.common.dead_letters import bury, dead_letter
 from libs.common.domain.deliveries import Work
 from libs.common.domain.errors import Poison
@@ -246,10 +246,7 @@ class Line(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
         self._drop({*everything, *(entry.ticket.partition for entry in self._queue)})
         await self._drain(list(self._working), self._limits.drain_at_stop)
         await self.offsets.commit()
-        tasks = [*self._loops, *self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*self._loops, *self._tasks)
 
     def _drop(self, partitions: Collection[TopicPartition]) -> None:
         self._queue = deque(entry for entry in self._queue if entry.ticket.partition not in partitions)

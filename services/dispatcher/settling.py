@@ -8,6 +8,7 @@ from dataclasses import replace
 import structlog
 
 from libs.common.appending import append_all
+from libs.common.background import end
 from libs.common.clock import Clock
 from libs.common.domain.deliveries import Found, Settlement
 from libs.common.domain.errors import Poison
@@ -53,9 +54,8 @@ class Settler:
 
     async def close(self) -> None:
         """Stop writing; what was not written is repeated by whoever reads the records again."""
-        if self._writer is not None and not self._writer.done():
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
+        if self._writer is not None:
+            await end(self._writer)
 
     async def _write_all(self) -> None:
         await asyncio.sleep(_WINDOW)

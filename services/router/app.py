@@ -18,7 +18,7 @@ from libs.common.adapters.mongo.audiences import MongoAudiences
 from libs.common.adapters.mongo.connect import Database, open_database, ping
 from libs.common.adapters.mongo.scheduled import MongoHolds
 from libs.common.adapters.mongo.wishes import MongoWishes
-from libs.common.background import beside
+from libs.common.background import beside, run_beside
 from libs.common.clock import Clock, utc_now
 from libs.common.dead_letters import bury, dead_letter
 from libs.common.domain.channels import Lane
@@ -118,7 +118,7 @@ class Wiring:
     async def lifespan(self) -> AsyncIterator[None]:
         """Everything but the consumers, in the background: the probes answer while the database is waited for."""
         try:
-            async with beside(self._run(), "router"):
+            async with beside(self._run(), name="router"):
                 yield
         finally:
             await self.log.close()
@@ -133,13 +133,16 @@ class Wiring:
             _log.warning("finisher.left_unmarked", error=str(error) or type(error).__name__)
 
     async def _run(self) -> None:
-        async with open_database(self.settings.mongo) as database, asyncio.TaskGroup() as tasks:
+        async with open_database(self.settings.mongo) as database:
             self.database = database
-            tasks.create_task(self.finisher.run())
-            tasks.create_task(self.live.run())
-            tasks.create_task(self.scheduler.run())
-            tasks.create_task(watch(self.consumptions))
-            tasks.create_task(measure_lag(self.consumptions, self.metrics))
+            await run_beside(
+                self.finisher.run(),
+                self.live.run(),
+                self.scheduler.run(),
+                watch(self.consumptions),
+                measure_lag(self.consumptions, self.metrics),
+                name="router",
+            )
 
     def _consume(self, group: str, *, topics: Sequence[str] = (), pattern: str | None = None) -> Consumption:
         async def handle(records: list[Received]) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from pyroaring import BitMap
 
+from libs.common.background import beside
 from libs.common.domain.errors import Poison, Unavailable
 from libs.common.domain.index import Profile, SubscriptionIndex
 from libs.common.domain.messages import SubscriberChanged
@@ -101,9 +102,8 @@ class LiveIndex:
 
     async def run(self) -> None:
         """Loads and follows, anew whenever following is over; outlasts Kafka and MongoDB being away."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._tell())
-            tasks.create_task(self._keep_live())
+        async with beside(self._tell(), name="index"):
+            await self._keep_live()
 
     async def _keep_live(self) -> None:
         while True:

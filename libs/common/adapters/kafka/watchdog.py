@@ -8,7 +8,7 @@ import structlog
 
 from libs.common.adapters.kafka.consuming import Consumption
 from libs.common.adapters.kafka.progress import Progress
-from libs.common.background import end_process
+from libs.common.background import end, end_process
 
 _log = structlog.get_logger(__name__)
 
@@ -20,18 +20,16 @@ _STANDSTILLS = 12
 """Two minutes: no fetch takes as long, and a restart that was not needed costs less than a day of silence."""
 
 
-async def watch(consumptions: Sequence[Consumption], end: Callable[[], None] = end_process) -> None:
-    """Looks at every consumption; calls `end` once one is dead, or stands still."""
+async def watch(consumptions: Sequence[Consumption], give_up: Callable[[], None] = end_process) -> None:
+    """Looks at every consumption; calls `give_up` once one is dead, or stands still."""
     looks = [asyncio.create_task(look(each)) for each in consumptions for look in (_until_dead, _until_still)]
     try:
         done, _ = await asyncio.wait(looks, return_when=asyncio.FIRST_COMPLETED)
         for look in done:
             look.result()
-        end()
+        give_up()
     finally:
-        for look in looks:
-            look.cancel()
-        await asyncio.gather(*looks, return_exceptions=True)
+        await end(*looks)
 
 
 async def _until_dead(consumption: Consumption) -> None:
