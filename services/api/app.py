@@ -26,6 +26,7 @@ from services.api.middleware import BodyAndDeadline, RequestLog
 from services.api.outside import open_outside
 from services.api.ports import Outside
 from services.api.settings import ApiSettings
+from services.api.strict_request import StrictRequest
 from services.api.wiring import NAMES, Dice, dependencies, wire
 
 CONTROLLERS = (
@@ -72,6 +73,7 @@ def create_app(settings: ApiSettings, opener: Opener = open_outside, dice: Dice 
         dependencies=dependencies(),
         exception_handlers=HANDLERS,
         middleware=[CountAddresses(), BodyAndDeadline(settings.request_deadline)],
+        request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
         response_headers=_HEADERS,
         cors_config=_cors(settings),

@@ -16,6 +16,7 @@ from libs.common.domain import keys
 from libs.common.domain.channels import Lane
 from libs.common.domain.errors import Flaw, InvalidInput
 from libs.common.domain.event_words import Words
+from libs.common.domain.json_text import decode_json
 from libs.common.domain.messages import Content, Event
 from libs.common.domain.record_headers import is_text
 
@@ -122,16 +123,6 @@ def accept_record(
     if content_type:
         attributes["datacontenttype"] = content_type
     return accept_cloudevent(attributes, decode_data(value or b"", content_type), tenant, now, traceparent=trace)
-
-
-def decode_json(text: bytes, pointer: str = "body") -> Any:
-    """A JSON text, in UTF-8, decoded; raises InvalidInput for anything else, and for what is nested too deep."""
-    try:
-        return msgspec.json.decode(text)
-    except RecursionError:
-        raise InvalidInput(Flaw(pointer, "is nested too deeply")) from None
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise InvalidInput(Flaw(pointer, f"is not JSON: {error}")) from None
 
 
 def decode_data(payload: bytes, content_type: str) -> Any:

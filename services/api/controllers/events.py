@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from libs.common.domain import event_words, intake
 from libs.common.domain.api_keys import Scope
 from libs.common.domain.errors import Flaw, InvalidInput
+from libs.common.domain.json_text import decode_json
 from libs.common.domain.json_values import MAX_FLAWS
 from libs.common.domain.messages import Event
 from services.api.accepting import Events, accepted
@@ -83,7 +84,7 @@ def _read_one(request: ServiceRequest, body: bytes, events: Events, key: str) ->
     trace = event_words.traceparent(request.headers.get("traceparent"))
     media = _media(request)
     if media == _STRUCTURED:
-        return intake.accept_structured(intake.decode_json(body), tenant, now, traceparent=trace)
+        return intake.accept_structured(decode_json(body), tenant, now, traceparent=trace)
     attributes: dict[str, Any] = {
         name[3:]: _attribute(name, value) for name, value in request.headers.items() if name.startswith("ce-")
     }
@@ -96,7 +97,7 @@ def _read_one(request: ServiceRequest, body: bytes, events: Events, key: str) ->
     if media not in ("", _JSON):
         raise UnsupportedMedia(f"Send {_JSON}, {_STRUCTURED} or {_BATCH}.")
     fallback = events.fallback_id(tenant, key)
-    return intake.accept_plain(intake.decode_json(body), tenant, now, fallback_id=fallback, traceparent=trace)
+    return intake.accept_plain(decode_json(body), tenant, now, fallback_id=fallback, traceparent=trace)
 
 
 async def _accept_many(request: ServiceRequest, body: bytes, events: Events) -> Response[dict[str, Any]]:
@@ -104,7 +105,7 @@ async def _accept_many(request: ServiceRequest, body: bytes, events: Events) -> 
     media = _media(request)
     if media not in ("", _JSON, _BATCH):
         raise UnsupportedMedia(f"Send {_JSON} or {_BATCH}.")
-    items = _items(intake.decode_json(body), media)
+    items = _items(decode_json(body), media)
     tenant, now = request.user.tenant, events.now()
     trace = event_words.traceparent(request.headers.get("traceparent"))
 

@@ -257,14 +257,16 @@ async def test_a_body_that_is_no_event_is_refused_and_never_an_error_of_ours(
     assert world.log.records == []
 
 
-async def test_duplicate_keys_mean_the_last(world: World) -> None:
-    await world.client.post(
-        "/v1/events",
-        content=b'{"topic": "a", "topic": "b", "title": "x"}',
+async def test_an_event_with_a_key_twice_is_refused_by_the_place(world: World) -> None:
+    answer = await world.client.post(
+        "/v1/events:batch",
+        content=b'{"events": [{"topic": "a", "title": "x"}, {"topic": "a", "topic": "b", "title": "x"}]}',
         headers={**world.key, "content-type": "application/json"},
     )
 
-    assert emitted(world)[0].topic == "b"
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [{"pointer": "events[1].topic", "message": "is given twice"}]
+    assert world.log.records == []
 
 
 async def test_a_compressed_body_is_refused_unread(world: World) -> None:

@@ -20,6 +20,16 @@ async def test_what_is_no_json_is_refused_with_its_place(world: World, path: str
     assert answer.json()["errors"][0]["pointer"] == "body"
 
 
+async def test_a_key_that_is_given_twice_is_refused_with_its_place(world: World) -> None:
+    """The later one counted, in silence: a no could be taken for a yes."""
+    body = b'{"email": "ann@example.com", "password": "a long password", "subscribed": false, "subscribed": true}'
+
+    answer = await world.client.post("/subscribe", content=body, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["errors"] == [{"pointer": "subscribed", "message": "is given twice"}]
+
+
 async def test_a_caller_who_hangs_up_in_the_middle_of_a_body_is_no_defect_of_ours(world: World) -> None:
     """It was logged as an error with a traceback and counted as a 500: anybody could ring the alarm."""
     messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
