@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -152,3 +153,20 @@ async def test_a_batch_that_cannot_be_read_is_told_apart(store: Store) -> None:
 
     assert [hold.id for hold in found.holds] == ["h2"]
     assert found.unreadable == {"h1": b"{"}
+
+
+@pytest.mark.parametrize("damage", [{"batch": ""}, {"batch": 1}, {"addressed": 7}, {"weight": "heavy", "batch": None}])
+async def test_a_damaged_document_is_told_apart_and_kept_whole(stack: Any, database_name: str, damage: Any) -> None:
+    """It stopped all releases: nothing but the batch's own bytes was looked at before it was used."""
+    async with open_database(MongoSettings(uri=stack.mongodb_uri, db=database_name), create_indexes=True):
+        store, collection = MongoHolds(), ScheduledDocument.get_pymongo_collection()
+        await store.put([a_hold(1), a_hold(2)], NOON)
+        await collection.update_one({"_id": "h1"}, {"$set": damage})
+        await collection.insert_one({"_id": "h3"})
+
+        found = await store.claim(a_lease(NOON), 10)
+        await store.delete([*found.unreadable, "h2"])
+
+        assert [hold.id for hold in found.holds] == ["h2"]
+        assert list(found.unreadable) == ["h1"]
+        assert await store.next_due() is None
