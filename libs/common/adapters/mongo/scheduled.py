@@ -18,8 +18,6 @@ from libs.common.domain.messages import BatchEncoder, DeliveryBatch
 from libs.common.domain.parts import parts
 
 _BATCHES = msgspec.json.Decoder(DeliveryBatch)
-
-
 _AT_ONCE = 200
 """Holds of one insert: 20,000 people, of whom each has an entry in an index; 1.1 s on the local database."""
 
