@@ -12,14 +12,14 @@ from pydantic_core import PydanticUndefined
 
 from libs.common.cli.settings import ClientSettings
 from libs.common.domain.durations import format_duration
-from libs.common.settings import Group
+from libs.common.settings import SettingsGroup
 from services.api.emitter import EmitterSettings
 from services.api.settings import ApiSettings
 from services.dispatcher.settings import Settings as DispatcherSettings
 from services.router.settings import Settings as RouterSettings
 
 README = Path(__file__).parent.parent / "README.md"
-PROCESSES: dict[str, type[Group]] = {
+PROCESSES: dict[str, type[SettingsGroup]] = {
     "API": ApiSettings,
     "router": RouterSettings,
     "dispatcher": DispatcherSettings,
@@ -43,11 +43,11 @@ def settings_table() -> str:
     return "\n".join(["| variable | default | read by | meaning |", "|---|---|---|---|", *rows])
 
 
-def variables(model: type[Group]) -> Iterator[tuple[str, FieldInfo]]:
+def variables(model: type[SettingsGroup]) -> Iterator[tuple[str, FieldInfo]]:
     """The variables of a settings model, those of its groups too."""
     prefix = model.model_config.get("env_prefix", "")
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Group):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, SettingsGroup):
             yield from variables(field.annotation)
         else:
             alias = field.validation_alias

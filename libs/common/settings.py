@@ -72,13 +72,13 @@ OptionalFile = Annotated[str, AfterValidator(_readable_file)]
 ConnectionString = Annotated[str, AfterValidator(_connection_string)]
 
 
-class Group(BaseSettings):
+class SettingsGroup(BaseSettings):
     """Settings that belong together; frozen once read."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
 
-class EnvironmentSettings(Group):
+class EnvironmentSettings(SettingsGroup):
     """Where the process runs."""
 
     env: Literal["dev", "test", "prod"] = Field("prod", description="`dev` allows the seeder and weak secrets.")
@@ -90,7 +90,7 @@ class EnvironmentSettings(Group):
         return self.env == "dev"
 
 
-class KafkaSettings(Group):
+class KafkaSettings(SettingsGroup):
     """How to reach the log, and what topics look like when they are created."""
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_")
@@ -125,7 +125,7 @@ class KafkaSettings(Group):
         return value
 
 
-class TopicSettings(Group):
+class TopicSettings(SettingsGroup):
     """Names of topics and the retry schedule, which decides how many retry topics there are."""
 
     topic_prefix: str = Field("sigmora.", pattern=r"^[A-Za-z0-9._-]*$", description="What every topic begins with.")
@@ -144,7 +144,7 @@ class TopicSettings(Group):
         return RetrySchedule(self.retry_schedule)
 
 
-class MongoSettings(Group):
+class MongoSettings(SettingsGroup):
     """How to reach MongoDB."""
 
     model_config = SettingsConfigDict(env_prefix="MONGODB_")
@@ -158,7 +158,7 @@ class MongoSettings(Group):
     timeout: Duration = Field(timedelta(seconds=5), description="How long an operation may take.")
 
 
-class CacheSettings(Group):
+class CacheSettings(SettingsGroup):
     """Where look-ups of templates and people are kept for a while."""
 
     cache_backend: Literal["none", "lru", "memcache"] = Field(
@@ -177,7 +177,7 @@ class CacheSettings(Group):
     )
 
 
-class LinkSettings(Group):
+class LinkSettings(SettingsGroup):
     """What a mail needs for a link by which one click unsubscribes (RFC 8058)."""
 
     public_base_url: str = Field(
@@ -202,11 +202,11 @@ def read_settings(model: type[S], **given: Any) -> S:
 
 
 def _variable(title: str, fault: Any) -> str:
-    group = next((g for g in _groups(Group) if g.__name__ == title), None)
+    group = next((g for g in _groups(SettingsGroup) if g.__name__ == title), None)
     prefix = group.model_config.get("env_prefix", "") if group else ""
     name = str(fault["loc"][0]) if fault["loc"] else title
     return f"{prefix}{name}".upper() if group else name
 
 
-def _groups(base: type[Group]) -> list[type[Group]]:
+def _groups(base: type[SettingsGroup]) -> list[type[SettingsGroup]]:
     return [base, *(found for child in base.__subclasses__() for found in _groups(child))]

@@ -9,7 +9,7 @@ import msgspec
 
 from libs.common.clock import Clock
 from libs.common.domain import keys
-from libs.common.domain.claims import Claim
+from libs.common.domain.claims import RequestClaim
 from libs.common.domain.errors import Conflict, Flaw, InvalidInput
 from libs.common.domain.intake import MAX_EVENT_BYTES, canonical
 from libs.common.domain.json_values import MAX_FLAWS
@@ -82,7 +82,7 @@ class Events:
 
     async def _claim(self, events: Sequence[Event], key: str, prefixes: Sequence[str], many: bool) -> None:
         now = self._clock()
-        claims: list[Claim] = []
+        claims: list[RequestClaim] = []
         places: list[str] = []
         if key and many and events:
             # A key stands for the whole of a batch: its events one by one would let a longer one pass as a repetition.
@@ -93,7 +93,7 @@ class Events:
             for name in dict.fromkeys((_claim_key(event, "", None), _claim_key(event, key, index if many else None))):
                 places.append(prefixes[index])
                 claims.append(
-                    Claim(
+                    RequestClaim(
                         id=keys.claim_id(event.tenant, ROUTE, name),
                         tenant=event.tenant,
                         fingerprint=keys.fingerprint(canonical(event)),
@@ -101,7 +101,7 @@ class Events:
                         created_at=now,
                     )
                 )
-        first: dict[str, Claim] = {}
+        first: dict[str, RequestClaim] = {}
         for claim in claims:
             first.setdefault(claim.id, claim)
         there = {**first, **await self._claims.make(list(first.values()))}
@@ -148,8 +148,8 @@ def _claim_key(event: Event, key: str, index: int | None) -> str:
     return f"key:{_place(key, index)}"
 
 
-def _claim_of_batch(events: Sequence[Event], key: str, now: datetime) -> Claim:
-    return Claim(
+def _claim_of_batch(events: Sequence[Event], key: str, now: datetime) -> RequestClaim:
+    return RequestClaim(
         id=keys.claim_id(events[0].tenant, ROUTE, f"batch:{key}"),
         tenant=events[0].tenant,
         fingerprint=keys.fingerprint(b"\n".join(canonical(event) for event in events)),

@@ -3,7 +3,7 @@ waiting. Knows nothing of events."""
 
 from collections.abc import Sequence
 
-from libs.common.domain.claims import Claim
+from libs.common.domain.claims import RequestClaim
 from libs.common.gathering import Gathering
 from services.api.ports import ClaimStore
 
@@ -18,7 +18,7 @@ class Claims:
         self._store = store
         self._inserts = Gathering(store.insert, _ENOUGH)
 
-    async def make(self, claims: Sequence[Claim]) -> dict[str, Claim]:
+    async def make(self, claims: Sequence[RequestClaim]) -> dict[str, RequestClaim]:
         """Make these claims; those that were made before, by id. Raises `Unavailable`: then any may have been made, and
         making them again is right.
 
@@ -27,14 +27,14 @@ class Claims:
         there = await self._inserts.ask(claims)
         return {claim.id: there[claim.id] for claim in claims if claim.id in there}
 
-    async def find(self, claim_id: str) -> Claim | None:
+    async def find(self, claim_id: str) -> RequestClaim | None:
         """The claim of this id. Raises `Unavailable`."""
         return await self._store.find(claim_id)
 
-    async def find_notification(self, tenant: str, notification_id: str) -> Claim | None:
+    async def find_notification(self, tenant: str, notification_id: str) -> RequestClaim | None:
         """The claim made for this direct notification. Raises `Unavailable`."""
         return await self._store.find_notification(tenant, notification_id)
 
-    async def find_event(self, tenant: str, event_id: str) -> Claim | None:
+    async def find_event(self, tenant: str, event_id: str) -> RequestClaim | None:
         """A claim made for this event. Raises `Unavailable`."""
         return await self._store.find_event(tenant, event_id)

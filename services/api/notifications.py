@@ -10,7 +10,7 @@ import msgspec
 from libs.common.clock import Clock
 from libs.common.domain import keys
 from libs.common.domain.channels import MAIN_ENDPOINT, SEVERAL_ENDPOINTS, Channel
-from libs.common.domain.claims import Claim
+from libs.common.domain.claims import RequestClaim
 from libs.common.domain.notifications import (
     CANCELLABLE,
     Decided,
@@ -33,14 +33,14 @@ _SHOWN_AS_SENT = frozenset({State.SENT, State.DELIVERED})
 _UNKNOWN = Decided(outcome="SUPPRESS", reason="unknown_recipient")
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class FoundNotification(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known of a notification; `subscriber` None: erased since."""
 
     id: str
     tenant: str
     event_id: str
     subscriber_id: str
-    claim: Claim | None
+    claim: RequestClaim | None
     deliveries: tuple[KeptDelivery, ...]
     waiting: dict[Channel, Standing]
     """The channels without a delivery."""
@@ -65,7 +65,7 @@ class Notifications:
         self._status = status
         self._clock = clock
 
-    async def find(self, tenant: str, notification_id: str, owner: str | None = None) -> Found:
+    async def find(self, tenant: str, notification_id: str, owner: str | None = None) -> FoundNotification:
         """The notification. With `owner`, only if it is theirs. Raises `NotFound`, `Unavailable`."""
         everything, claim, held = await asyncio.gather(
             self._store.deliveries(notification_id, tenant),
@@ -73,7 +73,7 @@ class Notifications:
             self._store.held(tenant, notification_id),
         )
         deliveries = latest(everything)
-        known_by: list[Claim | KeptDelivery | Held] = [*([claim] if claim else []), *deliveries, *held]
+        known_by: list[RequestClaim | KeptDelivery | Held] = [*([claim] if claim else []), *deliveries, *held]
         if not known_by:
             raise NotFound
         event_id, subscriber_id = known_by[0].event_id, known_by[0].subscriber_id
@@ -93,7 +93,7 @@ class Notifications:
                 for channel in wanted
                 if channel not in known
             }
-        return Found(
+        return FoundNotification(
             id=notification_id,
             tenant=tenant,
             event_id=event_id,
@@ -109,7 +109,7 @@ class Notifications:
         """One delivery of a tenant. Raises `Unavailable`."""
         return await self._store.delivery(tenant, delivery_id)
 
-    async def read(self, tenant: str, notification_id: str, owner: str | None = None) -> Found:
+    async def read(self, tenant: str, notification_id: str, owner: str | None = None) -> FoundNotification:
         """The person read it. Their feed's entry says when; its delivery there becomes READ, or, where nothing went to
         the feed, those that reached somebody. Doing it again changes nothing.
 
@@ -126,7 +126,7 @@ class Notifications:
             raise NotIn("Nothing of it has reached anybody yet.", extra=_states(found))
         return await self.find(tenant, notification_id, owner)
 
-    async def cancel(self, tenant: str, notification_id: str, owner: str | None = None) -> Found:
+    async def cancel(self, tenant: str, notification_id: str, owner: str | None = None) -> FoundNotification:
         """Withdraw what was not sent: what is held, what waits for an attempt, and what nobody has claimed yet. An
         acknowledged cancellation starts no attempt. Doing it again changes nothing. Of a hold for many, the others stay
         in it; who was cancelled is found claimed when it is released.
@@ -151,7 +151,7 @@ class Notifications:
             raise NotIn("There is nothing left to withdraw.", extra=_states(after))
         return after
 
-    async def _with_subscriber(self, found: Found) -> Found:
+    async def _with_subscriber(self, found: FoundNotification) -> FoundNotification:
         """Where several endpoints are possible, some may have no delivery yet: they are put off before they are claimed
         when a provider has no room."""
         if found.subscriber is not None or SEVERAL_ENDPOINTS.isdisjoint(each.channel for each in found.deliveries):
@@ -179,7 +179,7 @@ class Notifications:
         return await self._store.decided(tenant, event_id, subscriber.ordinal) or []
 
 
-def _unclaimed(found: Found, now: datetime) -> list[KeptDelivery]:
+def _unclaimed(found: FoundNotification, now: datetime) -> list[KeptDelivery]:
     """The deliveries that the dispatcher would claim, cancelled."""
     begun = {(each.channel, each.endpoint) for each in found.deliveries}
     waiting = {channel for channel, where in found.waiting.items() if where.state in CANCELLABLE}
@@ -200,7 +200,7 @@ def _endpoints(channel: Channel, subscriber: Subscriber | None) -> list[str]:
     return sorted({place.endpoint for place in places}) or [MAIN_ENDPOINT]
 
 
-def _cancelled(found: Found, channel: Channel, endpoint: str, now: datetime) -> KeptDelivery:
+def _cancelled(found: FoundNotification, channel: Channel, endpoint: str, now: datetime) -> KeptDelivery:
     return KeptDelivery(
         id=keys.delivery_id(found.event_id, found.subscriber_id, channel, endpoint),
         tenant=found.tenant,
@@ -215,11 +215,11 @@ def _cancelled(found: Found, channel: Channel, endpoint: str, now: datetime) -> 
     )
 
 
-def _states(found: Found) -> dict[str, object]:
+def _states(found: FoundNotification) -> dict[str, object]:
     return {"state": found.status, "channels": {name: each.status for name, each in shown(found).channels.items()}}
 
 
-def shown(found: Found) -> ShownNotification:
+def shown(found: FoundNotification) -> ShownNotification:
     """A notification as it is shown."""
     channels = {channel: _waiting(where) for channel, where in found.waiting.items()}
     for channel in dict.fromkeys(each.channel for each in found.deliveries):

@@ -12,7 +12,7 @@ from libs.common.clock import Clock
 from libs.common.domain import event_words as words
 from libs.common.domain import keys
 from libs.common.domain.channels import Channel
-from libs.common.domain.claims import Claim
+from libs.common.domain.claims import RequestClaim
 from libs.common.domain.errors import Conflict, Flaw, InvalidInput
 from libs.common.domain.messages import Content, Event
 from libs.common.domain.templates import Template, choose_variant, variants_for
@@ -48,7 +48,7 @@ class Notifying:
         self._current_template = current_template
         self._clock = clock
 
-    async def accept(self, tenant: str, wanted: NewNotification, key: str, traceparent: str = "") -> Claim:
+    async def accept(self, tenant: str, wanted: NewNotification, key: str, traceparent: str = "") -> RequestClaim:
         """Bring a notification to the log; the claim that stands for it. `key` is the idempotency key, if there is one.
 
         Raises:
@@ -118,10 +118,10 @@ def _in_language(template: Template, channel: Channel, locale: str) -> str:
     return f" in {locale}, and none by default" if locale else " by default, and the user has no locale"
 
 
-def _claim(tenant: str, wanted: NewNotification, key: str, source_id: str, now: datetime) -> Claim:
+def _claim(tenant: str, wanted: NewNotification, key: str, source_id: str, now: datetime) -> RequestClaim:
     event_id = keys.event_id(tenant, SOURCE, source_id)
     body = wanted.model_dump(mode="json", exclude={"idempotency_key"})
-    return Claim(
+    return RequestClaim(
         id=keys.claim_id(tenant, SOURCE, f"key:{key}" if key else source_id),
         tenant=tenant,
         fingerprint=keys.fingerprint(msgspec.json.encode(body, order="sorted")),
@@ -134,7 +134,7 @@ def _claim(tenant: str, wanted: NewNotification, key: str, source_id: str, now: 
     )
 
 
-def _event(source_id: str, claim: Claim, wanted: NewNotification, traceparent: str) -> Event:
+def _event(source_id: str, claim: RequestClaim, wanted: NewNotification, traceparent: str) -> Event:
     return Event(
         id=source_id,
         source=SOURCE,

@@ -10,7 +10,7 @@ from libs.common.caching import Cache
 from libs.common.domain.accounts import Account
 from libs.common.domain.api_keys import ApiKey, Scope
 from libs.common.domain.channels import Channel
-from libs.common.domain.claims import Claim
+from libs.common.domain.claims import RequestClaim
 from libs.common.domain.messages import Event
 from libs.common.domain.notifications import Decided, Held, KeptDelivery
 from libs.common.domain.shown import FeedItem, Progress
@@ -119,19 +119,19 @@ class ApiKeyStore(Protocol):
 class ClaimStore(Protocol):
     """What idempotency keys stand for."""
 
-    async def insert(self, claims: Sequence[Claim]) -> dict[str, Claim]:
+    async def insert(self, claims: Sequence[RequestClaim]) -> dict[str, RequestClaim]:
         """Make all claims that are not made yet, in one round trip; those that were there before, by id."""
         ...
 
-    async def find(self, claim_id: str) -> Claim | None:
+    async def find(self, claim_id: str) -> RequestClaim | None:
         """The claim of this id."""
         ...
 
-    async def find_notification(self, tenant: str, notification_id: str) -> Claim | None:
+    async def find_notification(self, tenant: str, notification_id: str) -> RequestClaim | None:
         """The claim made for this direct notification."""
         ...
 
-    async def find_event(self, tenant: str, event_id: str) -> Claim | None:
+    async def find_event(self, tenant: str, event_id: str) -> RequestClaim | None:
         """A claim made for this event."""
         ...
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from libs.common.domain.shown import Group
+from libs.common.domain.shown import ShownGroup
 from services.api.claiming import Claims
 from services.api.ports import ProgressStore
 
@@ -19,7 +19,7 @@ class ShownProgress(msgspec.Struct, frozen=True, kw_only=True):
     accepted_at: datetime | None = None
     recorded_at: datetime | None = None
     fanned_out_at: datetime | None = None
-    counts: list[Group] = []
+    counts: list[ShownGroup] = []
     unknown_recipients: list[str] = []
 
 

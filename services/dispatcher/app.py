@@ -39,7 +39,7 @@ from services.dispatcher.checking import Checker
 from services.dispatcher.claims import Claimer
 from services.dispatcher.expansion import Expander
 from services.dispatcher.handler import Dispatcher, Route
-from services.dispatcher.line import Connect, Graveyard, Limits, Line
+from services.dispatcher.line import Connect, Graveyard, Line, LineLimits
 from services.dispatcher.offsets import Pressure
 from services.dispatcher.patience import Patience
 from services.dispatcher.reading import read_batch, read_retry_record
@@ -151,7 +151,7 @@ class Wiring:
             for lane in Lane:
                 connect = self._connect(channel, lane, self.topics.deliveries(channel, lane))
                 story = self._dispatcher(route, renderer)
-                limits = Limits(gathering=_GATHERING if route.flow.bulk is not None else 0.0)
+                limits = LineLimits(gathering=_GATHERING if route.flow.bulk is not None else 0.0)
                 self.lines.append(Line(connect, partial(_batch, channel), story, graveyard, limits, expand))
             tiers = [self.topics.retry(channel, tier) for tier in range(1, len(self.topics.tiers) + 1)]
             self.lines.append(
@@ -163,7 +163,7 @@ class Wiring:
                     graveyard,
                     self.clock,
                     self.metrics,
-                    Limits(pressure=_RETRIES_IN_HAND),
+                    LineLimits(pressure=_RETRIES_IN_HAND),
                 )
             )
 

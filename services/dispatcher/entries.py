@@ -23,7 +23,7 @@ class Entry:
 
 
 @dataclass(eq=False)
-class Group:
+class WorkGroup:
     """Some entries that go through the story together."""
 
     entries: Sequence[Entry]

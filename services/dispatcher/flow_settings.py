@@ -9,11 +9,11 @@ from pydantic_settings import SettingsConfigDict
 from libs.common.domain.breaker import BreakerRules
 from libs.common.domain.channels import Channel
 from libs.common.domain.retry import UnknownPolicy
-from libs.common.settings import Duration, Group
+from libs.common.settings import Duration, SettingsGroup
 from services.dispatcher.provider_settings import Url
 
 
-class ChannelFlow(Group):
+class ChannelFlow(SettingsGroup):
     """How one channel differs from the others."""
 
     provider_rate_per_second: float | None = Field(
@@ -58,7 +58,7 @@ class WebhookFlow(ChannelFlow):
     model_config = SettingsConfigDict(env_prefix="WEBHOOK_")
 
 
-class FlowSettings(Group):
+class FlowSettings(SettingsGroup):
     """What all channels have in common, and where they differ."""
 
     model_config = SettingsConfigDict(env_prefix="PROVIDER_")

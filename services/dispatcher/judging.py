@@ -18,7 +18,7 @@ A record asks for attempt n; the store has the delivery in some state after atte
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from libs.common.domain.deliveries import Found, Lease, PutOff, Take, Work
+from libs.common.domain.deliveries import KnownDelivery, Lease, PutOff, Take, Work
 from libs.common.domain.outcome import Unknown
 from libs.common.domain.retry import RetryAt, RetrySchedule, Settle, UnknownPolicy, next_step
 from libs.common.domain.states import SETTLED, State
@@ -40,14 +40,14 @@ class Ours:
 class GiveUp:
     """No further attempt: the delivery, as `found`, comes to rest."""
 
-    found: Found
+    found: KnownDelivery
     step: Settle
 
 
 Verdict = Skip | Ours | PutOff | Take | GiveUp
 
 
-def judge(work: Work, found: Found, lease: Lease, schedule: RetrySchedule, policy: UnknownPolicy) -> Verdict:
+def judge(work: Work, found: KnownDelivery, lease: Lease, schedule: RetrySchedule, policy: UnknownPolicy) -> Verdict:
     """What becomes of `work`, given what was `found`; see the table above."""
     if found.state in SETTLED:
         return Skip("settled")
@@ -58,7 +58,7 @@ def judge(work: Work, found: Found, lease: Lease, schedule: RetrySchedule, polic
     return Take(found, work.attempt)
 
 
-def _sending(work: Work, found: Found, lease: Lease, schedule: RetrySchedule, policy: UnknownPolicy) -> Verdict:
+def _sending(work: Work, found: KnownDelivery, lease: Lease, schedule: RetrySchedule, policy: UnknownPolicy) -> Verdict:
     if found.owner == lease.owner:
         return Ours()
     if found.lease_until is not None and found.lease_until > lease.now:

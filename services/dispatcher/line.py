@@ -18,7 +18,7 @@ from libs.common.domain.errors import Poison
 from libs.common.observability.metrics import Metrics
 from libs.common.ports import Log, Received
 from services.dispatcher.claims import Done
-from services.dispatcher.entries import Entry, Group
+from services.dispatcher.entries import Entry, WorkGroup
 from services.dispatcher.expansion import Expand
 from services.dispatcher.handler import Prepared
 from services.dispatcher.offsets import Offsets, Pressure, Source
@@ -32,7 +32,7 @@ _DEFECT_PAUSE = 5.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class LineLimits:
     """How much a line has in hand, and how long it waits for what is being sent when it must let go."""
 
     in_flight: int = 256
@@ -87,10 +87,10 @@ class Line(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
         read: Read,
         story: Story,
         graveyard: Graveyard,
-        limits: Limits | None = None,
+        limits: LineLimits | None = None,
         expand: Expand | None = None,
     ) -> None:
-        self._limits = limits or Limits()
+        self._limits = limits or LineLimits()
         self.source = connect(self.take_in, self)
         self.offsets = Offsets(self.source, self._limits.pressure)
         self._read = read
@@ -153,13 +153,13 @@ class Line(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
             if group.entries:
                 await self._see_to(group, self._begin(group))
 
-    async def _begin(self, group: Group) -> None:
+    async def _begin(self, group: WorkGroup) -> None:
         if self._expand is not None:
             self._in_flight += group.expand(await self._expand(group.works))
         prepared = await self._story.prepare(group.works, group.done)
         self._spawn(self._see_to(group, self._story.deliver(prepared, group.done)))
 
-    async def _see_to(self, group: Group, step: Coroutine[Any, Any, None]) -> None:
+    async def _see_to(self, group: WorkGroup, step: Coroutine[Any, Any, None]) -> None:
         """A defect of ours must lose nothing: what is left of the group comes again, after a pause."""
         try:
             await step
@@ -175,7 +175,7 @@ class Line(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
             self._leave(entry)
             self._enqueue(entry)
 
-    def _next_group(self) -> Group:
+    def _next_group(self) -> WorkGroup:
         entries: list[Entry] = []
         size, room = 0, min(_GROUP, self._limits.in_flight - self._in_flight)
         while self._queue and size < room:
@@ -188,7 +188,7 @@ class Line(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no 
                 entries.append(entry)
                 size += len(works)
         self._in_flight += size
-        return Group(entries, self._finish, self._count_down)
+        return WorkGroup(entries, self._finish, self._count_down)
 
     def _works_of(self, entry: Entry) -> tuple[Work, ...]:
         """The deliveries of an entry that is still ours; an entry without any is done with here."""

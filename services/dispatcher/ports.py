@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from libs.common.domain.consent import Recipient
-from libs.common.domain.deliveries import Found, Lease, Settlement, Take, Work
+from libs.common.domain.deliveries import KnownDelivery, Lease, Settlement, Take, Work
 from libs.common.domain.suppressions import Reason
 from libs.common.domain.templates import Template
 
@@ -19,7 +19,7 @@ class DeliveryStore(Protocol):
         Others' may be among them."""
         ...
 
-    async def find(self, delivery_ids: Collection[str]) -> dict[str, Found]:
+    async def find(self, delivery_ids: Collection[str]) -> dict[str, KnownDelivery]:
         """What is known of these deliveries, by id; unknown ones are left out."""
         ...
 

@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from libs.common.adapters.google_tokens import read_service_account
 from libs.common.adapters.vapid import read_private_key
-from libs.common.settings import Group
+from libs.common.settings import SettingsGroup
 
 
 def _split(value: object) -> object:
@@ -36,7 +36,7 @@ Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode, B
 Url = Annotated[str, AfterValidator(_http_url)]
 
 
-class ProviderSettings(Group):
+class ProviderSettings(SettingsGroup):
     """What all providers have in common."""
 
     model_config = SettingsConfigDict(env_prefix="PROVIDER_")
@@ -53,7 +53,7 @@ class ProviderSettings(Group):
         return timedelta(milliseconds=self.timeout_ms)
 
 
-class EmailSettings(Group):
+class EmailSettings(SettingsGroup):
     """The e-mail provider; when it is not set, SendGrid or SMTP is used."""
 
     model_config = SettingsConfigDict(env_prefix="EMAIL_", populate_by_name=True)
@@ -67,7 +67,7 @@ class EmailSettings(Group):
     )
 
 
-class SendGridSettings(Group):
+class SendGridSettings(SettingsGroup):
     """SendGrid, used for e-mail when no provider of the HTTP contract is set."""
 
     model_config = SettingsConfigDict(env_prefix="SENDGRID_")
@@ -76,7 +76,7 @@ class SendGridSettings(Group):
     base_url: Url = Field("https://api.sendgrid.com", description="Where SendGrid is.")
 
 
-class SmtpSettings(Group):
+class SmtpSettings(SettingsGroup):
     """The mail server that is used when no e-mail provider is set."""
 
     model_config = SettingsConfigDict(env_prefix="SMTP_")
@@ -108,7 +108,7 @@ class SmtpSettings(Group):
         return bool(self.host and self.username) and not (self.starttls or self.tls or _is_here(self.host))
 
 
-class SmsSettings(Group):
+class SmsSettings(SettingsGroup):
     """The SMS provider; when it is not set, Twilio is used."""
 
     model_config = SettingsConfigDict(env_prefix="SMS_")
@@ -117,7 +117,7 @@ class SmsSettings(Group):
     provider_api_key: str = Field("", description="Its bearer key.", repr=False)
 
 
-class TwilioSettings(Group):
+class TwilioSettings(SettingsGroup):
     """Twilio, used for SMS when no provider of the HTTP contract is set."""
 
     model_config = SettingsConfigDict(env_prefix="TWILIO_", populate_by_name=True)
@@ -150,7 +150,7 @@ class TwilioSettings(Group):
         return sender
 
 
-class PushSettings(Group):
+class PushSettings(SettingsGroup):
     """The push provider; when it is not set, Firebase is used."""
 
     model_config = SettingsConfigDict(env_prefix="PUSH_")
@@ -159,7 +159,7 @@ class PushSettings(Group):
     provider_api_key: str = Field("", description="Its bearer key.", repr=False)
 
 
-class FcmSettings(Group):
+class FcmSettings(SettingsGroup):
     """Firebase Cloud Messaging, used for push when no provider of the HTTP contract is set."""
 
     model_config = SettingsConfigDict(env_prefix="FCM_")
@@ -176,7 +176,7 @@ class FcmSettings(Group):
         return path
 
 
-class WebPushSettings(Group):
+class WebPushSettings(SettingsGroup):
     """Web push (RFC 8030), for devices whose token is a browser's subscription."""
 
     model_config = SettingsConfigDict(env_prefix="WEBPUSH_")
@@ -199,7 +199,7 @@ class WebPushSettings(Group):
         return subject
 
 
-class WebhookSettings(Group):
+class WebhookSettings(SettingsGroup):
     """Which addresses customers' webhooks and browsers' push services may have."""
 
     model_config = SettingsConfigDict(env_prefix="WEBHOOK_")

@@ -11,7 +11,7 @@ from libs.common.domain.deliveries import Work
 from libs.common.observability.metrics import Metrics
 from libs.common.ports import Received
 from services.dispatcher.entries import Entry
-from services.dispatcher.line import Connect, Graveyard, Limits, Line, Story
+from services.dispatcher.line import Connect, Graveyard, Line, LineLimits, Story
 from services.dispatcher.waiting import Gate
 
 ReadRetry = Callable[[Received], tuple[Work, datetime]]
@@ -30,7 +30,7 @@ class RetryLine(Line):
         graveyard: Graveyard,
         clock: Clock,
         metrics: Metrics,
-        limits: Limits | None = None,
+        limits: LineLimits | None = None,
     ) -> None:
         super().__init__(connect, lambda record: (read(record)[0],), story, graveyard, limits)
         self._read_retry = read

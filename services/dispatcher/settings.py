@@ -11,10 +11,10 @@ from libs.common.settings import (
     CacheSettings,
     Duration,
     EnvironmentSettings,
-    Group,
     KafkaSettings,
     LinkSettings,
     MongoSettings,
+    SettingsGroup,
     TopicSettings,
 )
 from services.dispatcher.flow_settings import FlowSettings
@@ -58,7 +58,7 @@ _LEAST_ROOM = timedelta(seconds=3)
 Channels = Annotated[tuple[Channel, ...], NoDecode, BeforeValidator(_upper)]
 
 
-class DispatchSettings(Group):
+class DispatchSettings(SettingsGroup):
     """How the dispatcher works."""
 
     model_config = SettingsConfigDict(env_prefix="DISPATCH_")
@@ -70,7 +70,7 @@ class DispatchSettings(Group):
     )
 
 
-class DispatcherSettings(Group):
+class DispatcherSettings(SettingsGroup):
     """Where the process is found."""
 
     model_config = SettingsConfigDict(env_prefix="DISPATCHER_")
@@ -79,7 +79,7 @@ class DispatcherSettings(Group):
     port: int = Field(8002, ge=1, le=65535, description="Port of the dispatcher's probes and metrics.")
 
 
-class Settings(Group):
+class Settings(SettingsGroup):
     """All of the dispatcher's settings."""
 
     environment: EnvironmentSettings = Field(default_factory=EnvironmentSettings)

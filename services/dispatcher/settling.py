@@ -10,7 +10,7 @@ import structlog
 from libs.common.appending import append_all
 from libs.common.background import end
 from libs.common.clock import Clock
-from libs.common.domain.deliveries import Found, Settlement
+from libs.common.domain.deliveries import KnownDelivery, Settlement
 from libs.common.domain.errors import Poison
 from libs.common.domain.retry import Settle
 from libs.common.domain.states import State
@@ -117,7 +117,7 @@ class Settler:
         return settlements
 
 
-def _has_moved_on(known: Found, settlement: Settlement) -> bool:
+def _has_moved_on(known: KnownDelivery, settlement: Settlement) -> bool:
     return known.fence != settlement.claim.fence or known.state is not State.SENDING
 
 

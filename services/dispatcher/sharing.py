@@ -4,7 +4,7 @@ is two lines that claim, look up the same person and settle within milliseconds.
 from collections.abc import Collection, Mapping, Sequence
 
 from libs.common.domain.consent import Recipient
-from libs.common.domain.deliveries import Found, Lease, Settlement, Take, Work
+from libs.common.domain.deliveries import KnownDelivery, Lease, Settlement, Take, Work
 from libs.common.gathering import Gathering
 from services.dispatcher.ports import DeliveryStore, RecipientStore
 
@@ -26,7 +26,7 @@ class SharedDeliveries:
         """As the store's; ids of others may be among those that were there."""
         return await self._inserts.ask(claims)
 
-    async def find(self, delivery_ids: Collection[str]) -> dict[str, Found]:
+    async def find(self, delivery_ids: Collection[str]) -> dict[str, KnownDelivery]:
         """As the store's."""
         return await self._store.find(delivery_ids)
 

@@ -15,7 +15,7 @@ from libs.common.clock import Clock
 from libs.common.dead_letters import dead_letter
 from libs.common.domain.audience import Audience, choose_addressed, choose_matched
 from libs.common.domain.errors import Poison
-from libs.common.domain.index import Subscriber
+from libs.common.domain.index import IndexedSubscriber
 from libs.common.domain.wishes import read_wishes
 from libs.common.observability.metrics import Metrics
 from libs.common.ports import Received, Record
@@ -128,14 +128,14 @@ class Router:
             audiences.append(Audience(event.eventid, event.tenant, choice, position, one.record.origin, now))
         return audiences
 
-    async def _find_unindexed(self, addressed: Sequence[Incoming]) -> Mapping[str, Mapping[str, Subscriber]]:
+    async def _find_unindexed(self, addressed: Sequence[Incoming]) -> Mapping[str, Mapping[str, IndexedSubscriber]]:
         """By tenant, the named recipients whom the index does not have (yet) but the database does."""
         index = self._live.index
         wanted: dict[str, set[str]] = defaultdict(set)
         for one in addressed:
             tenant = one.event.tenant
             wanted[tenant].update(name for name in one.event.data.recipients if index.subscriber(tenant, name) is None)
-        found: dict[str, dict[str, Subscriber]] = defaultdict(dict)
+        found: dict[str, dict[str, IndexedSubscriber]] = defaultdict(dict)
         for tenant, names in wanted.items():
             for changed in await self._subscribers.find(tenant, names) if names else ():
                 found[tenant][changed.subscriber_id] = read_wishes(changed)[0]

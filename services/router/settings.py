@@ -8,14 +8,14 @@ from pydantic_settings import SettingsConfigDict
 from libs.common.settings import (
     Duration,
     EnvironmentSettings,
-    Group,
     KafkaSettings,
     MongoSettings,
+    SettingsGroup,
     TopicSettings,
 )
 
 
-class RouterSettings(Group):
+class RouterSettings(SettingsGroup):
     """The router's own."""
 
     model_config = SettingsConfigDict(env_prefix="ROUTER_")
@@ -28,7 +28,7 @@ class RouterSettings(Group):
     )
 
 
-class Settings(Group):
+class Settings(SettingsGroup):
     """All of the router's settings."""
 
     environment: EnvironmentSettings = Field(default_factory=EnvironmentSettings)

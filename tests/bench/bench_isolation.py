@@ -26,7 +26,7 @@ from libs.common.domain.messages import DeliveryBatch
 from libs.common.domain.outcome import Accepted, NotNow, Outcome, Unknown
 from libs.common.testing.waiting import eventually
 from services.dispatcher.channels.base import Message
-from services.dispatcher.line import Limits
+from services.dispatcher.line import LineLimits
 from tests.bench.dispatching import Bench, Stub, bench_stack, delivery_of, event_of, open_bench, percentiles
 
 TIERS = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16))
@@ -115,7 +115,7 @@ async def publish(bench: Bench, number: int, channel: Channel, people: list[str]
     await bench.append([(bench.topics.deliveries(channel, Lane.STANDARD), batch, str(number))])
 
 
-def _impatient(limits: Limits) -> Limits:
+def _impatient(limits: LineLimits) -> LineLimits:
     return replace(limits, drain_at_stop=0.2)
 
 

@@ -18,7 +18,7 @@ from functools import cache
 
 from typer import echo
 
-from libs.common.domain.index import Profile, Subscriber, Subscription, SubscriptionIndex
+from libs.common.domain.index import IndexedSubscriber, Profile, Subscription, SubscriptionIndex
 from libs.common.domain.pattern import Fields, Pattern, flatten, matches, parse, pattern_of_preferences
 
 TOPICS, PRIORITIES, CATEGORIES, COUNTRIES = 200, 3, 20, 40
@@ -40,7 +40,7 @@ def pattern_of(topic: int, priority: int | None, category: int | None, country: 
     return parse(source)
 
 
-def make_subscribers(count: int, distinct: bool, chance: random.Random) -> Iterator[Subscriber]:
+def make_subscribers(count: int, distinct: bool, chance: random.Random) -> Iterator[IndexedSubscriber]:
     for ordinal in range(count):
         pattern = pattern_of(
             chance.randrange(TOPICS),
@@ -49,7 +49,7 @@ def make_subscribers(count: int, distinct: bool, chance: random.Random) -> Itera
             chance.randrange(COUNTRIES) if distinct and chance.random() < 0.8 else None,
         )
         profile = chance.choice(PROFILES)
-        yield Subscriber(
+        yield IndexedSubscriber(
             f"subscriber-{ordinal}", ordinal, 1, True, (Subscription("default", pattern, profile),), profile
         )
 
@@ -95,7 +95,7 @@ def main() -> None:
     started = time.perf_counter()
     for subscriber in changed:
         one = subscriber.subscriptions
-        index.put("acme", Subscriber(subscriber.id, subscriber.ordinal, 2, True, one, subscriber.profile))
+        index.put("acme", IndexedSubscriber(subscriber.id, subscriber.ordinal, 2, True, one, subscriber.profile))
     echo(f"put, changed      {(time.perf_counter() - started) / len(changed) * 1e6:8.1f} us each")
 
     events = [make_event(chance) for _ in range(EVENTS)]

@@ -11,7 +11,7 @@ import pytest
 from libs.common.adapters.mongo.claims import MongoClaims
 from libs.common.adapters.mongo.connect import open_database
 from libs.common.domain.channels import Channel
-from libs.common.domain.claims import Claim
+from libs.common.domain.claims import RequestClaim
 from libs.common.settings import MongoSettings
 from libs.common.testing.claims import MemoryClaims
 
@@ -29,10 +29,10 @@ async def claims(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
         yield MongoClaims()
 
 
-def claim(key: str, fingerprint: str = "f", tenant: str = "acme") -> Claim:
+def claim(key: str, fingerprint: str = "f", tenant: str = "acme") -> RequestClaim:
     """A claim for the event of the same name."""
     made = datetime(2030, 1, 1, tzinfo=UTC)
-    return Claim(id=key, tenant=tenant, fingerprint=fingerprint, event_id=f"event-{key}", created_at=made)
+    return RequestClaim(id=key, tenant=tenant, fingerprint=fingerprint, event_id=f"event-{key}", created_at=made)
 
 
 async def test_the_first_claim_stands_and_the_second_is_told_of_it(claims: Any) -> None:

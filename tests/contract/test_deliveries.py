@@ -14,7 +14,7 @@ from libs.common.adapters.mongo.deliveries import MongoDeliveryStore
 from libs.common.adapters.mongo.documents import DeliveryDocument
 from libs.common.domain import keys
 from libs.common.domain.channels import MAIN_ENDPOINT, Channel
-from libs.common.domain.deliveries import Claim, Found, Lease, PutOff, Settlement, Take, Tried, Work
+from libs.common.domain.deliveries import Claim, KnownDelivery, Lease, PutOff, Settlement, Take, Tried, Work
 from libs.common.domain.errors import Unavailable
 from libs.common.domain.messages import Event
 from libs.common.domain.retry import RetryAt, Settle
@@ -56,14 +56,14 @@ def an_end(claim: Claim, step: Settle | RetryAt | PutOff, answer: str = "accepte
     return Settlement(claim, step, NOON, None if isinstance(step, PutOff) else tried)
 
 
-async def found(store: Store, work: Work) -> Found:
+async def found(store: Store, work: Work) -> KnownDelivery:
     return (await store.find([work.delivery_id]))[work.delivery_id]
 
 
 async def test_a_new_delivery_is_claimed_by_insert(store: Store) -> None:
     work = a_work()
     assert await store.insert([(work, LEASE)]) == set()
-    assert await found(store, work) == Found(work.delivery_id, State.SENDING, 1, 1, "us", LEASE.until)
+    assert await found(store, work) == KnownDelivery(work.delivery_id, State.SENDING, 1, 1, "us", LEASE.until)
 
 
 async def test_only_the_first_insert_claims(store: Store) -> None:
@@ -99,7 +99,7 @@ async def test_what_is_as_it_was_found_can_be_taken(store: Store) -> None:
 
     assert await store.take([take], LEASE) == {work.delivery_id}
 
-    assert await found(store, work) == Found(work.delivery_id, State.SENDING, 2, 2, "us", LEASE.until)
+    assert await found(store, work) == KnownDelivery(work.delivery_id, State.SENDING, 2, 2, "us", LEASE.until)
 
 
 async def test_of_two_who_take_one_wins(store: Store) -> None:
@@ -149,7 +149,7 @@ async def test_an_end_is_written(store: Store, step: Any, state: State, attempt:
 
     assert await store.settle([an_end(a_claim(work), step)]) == 1
 
-    assert await found(store, work) == Found(work.delivery_id, state, attempt, 1, "us", None)
+    assert await found(store, work) == KnownDelivery(work.delivery_id, state, attempt, 1, "us", None)
 
 
 async def test_an_outdated_fence_changes_nothing(store: Store) -> None:

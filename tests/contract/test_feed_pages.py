@@ -10,7 +10,7 @@ import pytest
 from libs.common.adapters.mongo.connect import open_database
 from libs.common.adapters.mongo.documents import AudienceDocument, FeedDocument
 from libs.common.adapters.mongo.feed_pages import MongoFeedPages, MongoProgress
-from libs.common.domain.shown import FeedItem, Group, Progress
+from libs.common.domain.shown import FeedItem, Progress, ShownGroup
 from libs.common.settings import MongoSettings
 from libs.common.testing.shown import MemoryFeedPages, MemoryProgress
 
@@ -81,8 +81,8 @@ async def test_progress_is_its_tenants(readers: Readers) -> None:
     _, progress, _, record = readers
     found = Progress(
         groups=(
-            Group(outcome="SEND", reason="matched", channel="EMAIL", count=3),
-            Group(outcome="X", reason="y", count=1),
+            ShownGroup(outcome="SEND", reason="matched", channel="EMAIL", count=3),
+            ShownGroup(outcome="X", reason="y", count=1),
         ),
         unknown_recipients=("nobody",),
         created_at=NOW,

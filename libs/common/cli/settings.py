@@ -4,10 +4,10 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from libs.common.domain.api_keys import DEV_API_KEY
-from libs.common.settings import Group
+from libs.common.settings import SettingsGroup
 
 
-class ClientSettings(Group):
+class ClientSettings(SettingsGroup):
     """How commands that go through the API reach it."""
 
     model_config = SettingsConfigDict(env_prefix="SIGMORA_")

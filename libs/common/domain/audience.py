@@ -10,7 +10,7 @@ from pyroaring import BitMap
 
 from libs.common.domain.channels import Channel
 from libs.common.domain.decide import Decision, Outcome, Reason, decide
-from libs.common.domain.index import Profile, Subscriber
+from libs.common.domain.index import IndexedSubscriber, Profile
 from libs.common.domain.messages import Event
 
 Matched = Sequence[tuple[Profile, BitMap]]
@@ -60,7 +60,7 @@ def choose_matched(event: Event, matched: Matched, now: datetime) -> Choice:
     return Choice(_group([(decide(event, profile, now), members) for profile, members in matched]))
 
 
-def choose_addressed(event: Event, known: Mapping[str, Subscriber], now: datetime) -> Choice:
+def choose_addressed(event: Event, known: Mapping[str, IndexedSubscriber], now: datetime) -> Choice:
     """The choice for an event that names its recipients; `known` are those of them that exist, by id."""
     named = dict.fromkeys(event.data.recipients)
     by_profile: dict[Profile, BitMap] = defaultdict(BitMap)

@@ -7,7 +7,7 @@ import msgspec
 from libs.common.domain.channels import Channel
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class RequestClaim(msgspec.Struct, frozen=True, kw_only=True):
     """`id` is `keys.claim_id(...)`; `fingerprint` tells the same body from another one."""
 
     id: str

@@ -54,7 +54,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class KnownDelivery:
     """What the store has of a delivery."""
 
     delivery_id: str
@@ -69,7 +69,7 @@ class Found:
 class Take:
     """Claim what was `found`, if it still is as it was found, for attempt number `attempt`."""
 
-    found: Found
+    found: KnownDelivery
     attempt: int
 
     @property

@@ -11,7 +11,7 @@ import msgspec
 from libs.common.domain.channels import Channel
 from libs.common.domain.decide import choose_channels, first_chance, has_expired
 from libs.common.domain.fan_out import Hold
-from libs.common.domain.index import Profile, Subscriber
+from libs.common.domain.index import IndexedSubscriber, Profile
 from libs.common.domain.keys import hold_id
 from libs.common.domain.messages import Event
 from libs.common.domain.pattern import Pattern, flatten, matches
@@ -25,7 +25,7 @@ def is_late(hold: Hold, now: datetime) -> bool:
     return now - hold.due_at > _LATE and not has_expired(hold.batch.event, now)
 
 
-def divide(hold: Hold, people: Mapping[str, Subscriber], now: datetime) -> tuple[Hold | None, list[Hold]]:
+def divide(hold: Hold, people: Mapping[str, IndexedSubscriber], now: datetime) -> tuple[Hold | None, list[Hold]]:
     """What of a late hold goes out now, if anything, and what waits on, in a hold for each time. `people` are its
     subscribers as they are now; who is gone or wants nothing any more is left to the dispatcher, which settles it."""
     wishes = _Wishes(hold)
@@ -49,13 +49,13 @@ class _Wishes:
         self._fields = flatten(self._event.facts())
         self._matched: dict[Pattern, bool] = {}
 
-    def first_chance(self, subscriber: Subscriber, now: datetime) -> datetime:
+    def first_chance(self, subscriber: IndexedSubscriber, now: datetime) -> datetime:
         """By the earliest of the subscriptions that want it, as when it was decided first. Where none does any more,
         or the event names the subscriber, by the default one."""
         profiles = [] if self._hold.addressed else self._wanting(subscriber)
         return min(first_chance(self._event, profile, now)[0] for profile in profiles or [subscriber.profile])
 
-    def _wanting(self, subscriber: Subscriber) -> list[Profile]:
+    def _wanting(self, subscriber: IndexedSubscriber) -> list[Profile]:
         return [
             one.profile
             for one in subscriber.subscriptions

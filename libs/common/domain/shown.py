@@ -21,7 +21,7 @@ class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
     read_at: datetime | None = None
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
+class ShownGroup(msgspec.Struct, frozen=True, kw_only=True):
     """How many subscribers an event was decided for alike."""
 
     outcome: str
@@ -34,7 +34,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What the router concluded for an event."""
 
-    groups: tuple[Group, ...] = ()
+    groups: tuple[ShownGroup, ...] = ()
     unknown_recipients: tuple[str, ...] = ()
     created_at: datetime
     fanned_out_at: datetime | None = None

@@ -6,7 +6,7 @@ from functools import lru_cache
 import msgspec
 
 from libs.common.domain.channels import DEFAULT_CHANNELS
-from libs.common.domain.index import Profile, Subscriber, Subscription
+from libs.common.domain.index import IndexedSubscriber, Profile, Subscription
 from libs.common.domain.messages import SubscriberChanged, WantedSubscription
 from libs.common.domain.pattern import EVERYTHING, InvalidPattern, Pattern, parse_json
 from libs.common.domain.subscribers import DEFAULT_SUBSCRIPTION
@@ -20,7 +20,7 @@ class Unusable(msgspec.Struct, frozen=True):
     reason: str
 
 
-def read_wishes(changed: SubscriberChanged) -> tuple[Subscriber, list[Unusable]]:
+def read_wishes(changed: SubscriberChanged) -> tuple[IndexedSubscriber, list[Unusable]]:
     """The subscriber for the index, and what had to be left out.
 
     For events that name the subscriber the channels and windows of the default subscription hold.
@@ -39,7 +39,7 @@ def read_wishes(changed: SubscriberChanged) -> tuple[Subscriber, list[Unusable]]
         except (InvalidPattern, ValueError, TypeError) as error:
             unusable.append(Unusable(f"subscription {wanted.name}", str(error)))
     own = next((one.profile for one in subscriptions if one.name == DEFAULT_SUBSCRIPTION), None)
-    subscriber = Subscriber(
+    subscriber = IndexedSubscriber(
         id=changed.subscriber_id,
         ordinal=changed.ordinal,
         version=changed.version,

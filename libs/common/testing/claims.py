@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from libs.common.domain.claims import Claim
+from libs.common.domain.claims import RequestClaim
 from libs.common.domain.errors import Unavailable
 
 
@@ -12,9 +12,9 @@ class MemoryClaims:
     def __init__(self) -> None:
         self.away = False
         self.inserts = 0
-        self._stored: dict[str, Claim] = {}
+        self._stored: dict[str, RequestClaim] = {}
 
-    async def insert(self, claims: Sequence[Claim]) -> dict[str, Claim]:
+    async def insert(self, claims: Sequence[RequestClaim]) -> dict[str, RequestClaim]:
         """Make all claims that are not made yet; those that were there before, by id."""
         if self.away:
             raise Unavailable("MongoDB: away")
@@ -25,20 +25,20 @@ class MemoryClaims:
                 there[claim.id] = self._stored[claim.id]
         return there
 
-    async def find(self, claim_id: str) -> Claim | None:
+    async def find(self, claim_id: str) -> RequestClaim | None:
         """The claim of this id."""
         if self.away:
             raise Unavailable("MongoDB: away")
         return self._stored.get(claim_id)
 
-    async def find_notification(self, tenant: str, notification_id: str) -> Claim | None:
+    async def find_notification(self, tenant: str, notification_id: str) -> RequestClaim | None:
         """The claim made for this direct notification."""
         if self.away:
             raise Unavailable("MongoDB: away")
         wanted = (tenant, notification_id)
         return next((found for found in self._stored.values() if (found.tenant, found.notification_id) == wanted), None)
 
-    async def find_event(self, tenant: str, event_id: str) -> Claim | None:
+    async def find_event(self, tenant: str, event_id: str) -> RequestClaim | None:
         """A claim made for this event."""
         if self.away:
             raise Unavailable("MongoDB: away")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from libs.common.domain.consent import Recipient
-from libs.common.domain.deliveries import Found, Lease, Settlement, Take, Work
+from libs.common.domain.deliveries import KnownDelivery, Lease, Settlement, Take, Work
 from libs.common.domain.errors import Unavailable
 from libs.common.domain.states import State
 
@@ -13,7 +13,7 @@ from libs.common.domain.states import State
 class Kept:
     """A delivery as the fake has it."""
 
-    found: Found
+    found: KnownDelivery
     work: Work
     reason: str = ""
     provider_message_id: str = ""
@@ -35,11 +35,11 @@ class MemoryDeliveries:
             if work.delivery_id in self.kept:
                 known.add(work.delivery_id)
                 continue
-            found = Found(work.delivery_id, State.SENDING, work.attempt, 1, lease.owner, lease.until)
+            found = KnownDelivery(work.delivery_id, State.SENDING, work.attempt, 1, lease.owner, lease.until)
             self.kept[work.delivery_id] = Kept(found, work)
         return known
 
-    async def find(self, delivery_ids: Collection[str]) -> dict[str, Found]:
+    async def find(self, delivery_ids: Collection[str]) -> dict[str, KnownDelivery]:
         """What is known of these deliveries, by id."""
         self._answer()
         return {each: self.kept[each].found for each in delivery_ids if each in self.kept}
@@ -63,7 +63,9 @@ class MemoryDeliveries:
             kept = self.kept[take.found.delivery_id]
             now = kept.found
             if (now.fence, now.state) == (take.found.fence, take.found.state):
-                claimed = Found(now.delivery_id, State.SENDING, take.attempt, take.fence, lease.owner, lease.until)
+                claimed = KnownDelivery(
+                    now.delivery_id, State.SENDING, take.attempt, take.fence, lease.owner, lease.until
+                )
                 self.kept[now.delivery_id] = replace(kept, found=claimed)
                 won.add(now.delivery_id)
             elif now.owner == lease.owner and now.state is State.SENDING:

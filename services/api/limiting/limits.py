@@ -35,7 +35,7 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class LoginAttempt:
     """A log-in that counts as failed until it succeeded."""
 
     name: str
@@ -76,7 +76,7 @@ class Limits:
         await self._spend(f"password|{network}", self._settings.rate_limit_passwords)
 
     @asynccontextmanager
-    async def login(self, tenant: str, email: str, network: str) -> AsyncIterator[Attempt]:
+    async def login(self, tenant: str, email: str, network: str) -> AsyncIterator[LoginAttempt]:
         """Around the verifying of a password, alone with this account from this network. Counts as a failure until
         `succeeded` takes it back, so that many at once, over all processes, get no further than one after the other.
         Raises `TooMany`, `Unavailable` when too many wait; passes when the database is away."""
@@ -86,7 +86,7 @@ class Limits:
         async with self._turns.take(name):
             yield await self._begin(name, network)
 
-    async def _begin(self, name: str, network: str) -> Attempt:
+    async def _begin(self, name: str, network: str) -> LoginAttempt:
         bucket = f"login|{network}"
         spent = await self._spend(bucket, self._settings.rate_limit_login_failures)
         now = self._clock()
@@ -96,9 +96,9 @@ class Limits:
                 raise TooMany("Too many attempts.", _retry_after(blocked_until - now))
         except Unavailable as error:
             _log.warning("rate_limit.open", reason=str(error))
-        return Attempt(name, bucket, spent)
+        return LoginAttempt(name, bucket, spent)
 
-    async def succeeded(self, attempt: Attempt) -> None:
+    async def succeeded(self, attempt: LoginAttempt) -> None:
         """The password was right: forget what failed before. Within `login`: the next in turn must find it so."""
         if attempt.spent is not None:
             self._buckets.give_back(attempt.bucket, attempt.spent)

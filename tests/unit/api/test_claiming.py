@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from libs.common.domain.claims import Claim
+from libs.common.domain.claims import RequestClaim
 from libs.common.domain.errors import Unavailable
 from libs.common.testing.claims import MemoryClaims
 from services.api.claiming import Claims
 
 
-def claim(key: str, fingerprint: str = "f") -> Claim:
+def claim(key: str, fingerprint: str = "f") -> RequestClaim:
     """A claim."""
-    return Claim(
+    return RequestClaim(
         id=key, tenant="acme", fingerprint=fingerprint, event_id=key, created_at=datetime(2030, 1, 1, tzinfo=UTC)
     )
 

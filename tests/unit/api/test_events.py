@@ -9,7 +9,7 @@ import pytest
 
 from libs.common.domain import keys
 from libs.common.domain.messages import Event
-from libs.common.domain.shown import Group, Progress
+from libs.common.domain.shown import Progress, ShownGroup
 
 World = Any
 CLOUD = {"specversion": "1.0", "id": "7", "source": "/shop", "type": "order.paid", "topic": "orders"}
@@ -280,7 +280,7 @@ async def test_progress_is_accepted_then_what_the_router_recorded(world: World) 
     path = f"/v1/events/{event_id}"
 
     accepted = (await world.client.get(path, headers=world.key)).json()
-    group = Group(outcome="SEND", reason="matched", channel="EMAIL", count=3)
+    group = ShownGroup(outcome="SEND", reason="matched", channel="EMAIL", count=3)
     world.progress.events["acme", event_id] = Progress(groups=(group,), created_at=world.now)
     routing = (await world.client.get(path, headers=world.key)).json()
     fanned_out = world.now + timedelta(seconds=1)

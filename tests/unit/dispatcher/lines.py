@@ -10,13 +10,13 @@ from libs.common.domain.messages import DeliveryBatch
 from libs.common.observability.metrics import Metrics
 from libs.common.ports import Received
 from libs.common.testing.waiting import eventually
-from services.dispatcher.line import Graveyard, Limits, Line
+from services.dispatcher.line import Graveyard, Line, LineLimits
 from services.dispatcher.offsets import Pressure
 from services.dispatcher.patience import Patience
 from services.dispatcher.reading import read_batch
 
 HERE, THERE = TopicPartition("batches", 0), TopicPartition("batches", 1)
-LIMITS = Limits(
+LIMITS = LineLimits(
     in_flight=8, pressure=Pressure(high=20, low=5, span=40, weight=40_000), drain_at_revoke=0.05, drain_at_stop=0.05
 )
 

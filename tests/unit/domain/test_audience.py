@@ -11,7 +11,7 @@ from pyroaring import BitMap
 from libs.common.domain.audience import Choice, Group, choose_addressed, choose_matched
 from libs.common.domain.channels import Channel
 from libs.common.domain.decide import Outcome, Reason, decide
-from libs.common.domain.index import Profile, Subscriber
+from libs.common.domain.index import IndexedSubscriber, Profile
 from libs.common.domain.messages import Content, Event
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -127,8 +127,10 @@ def test_the_order_of_matches_changes_nothing(matched: list[tuple[Profile, set[i
     assert one == other
 
 
-def a_subscriber(name: str, ordinal: int, *, active: bool = True, channels: tuple[str, ...] = ("EMAIL",)) -> Subscriber:
-    return Subscriber(name, ordinal, 1, active, (), Profile(channels))
+def a_subscriber(
+    name: str, ordinal: int, *, active: bool = True, channels: tuple[str, ...] = ("EMAIL",)
+) -> IndexedSubscriber:
+    return IndexedSubscriber(name, ordinal, 1, active, (), Profile(channels))
 
 
 def test_an_event_that_names_its_recipients_reaches_them_and_says_who_is_missing() -> None:

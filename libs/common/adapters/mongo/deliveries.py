@@ -12,7 +12,7 @@ from pymongo.results import BulkWriteResult
 from libs.common.adapters.mongo.connect import collection_of, database_calls
 from libs.common.adapters.mongo.documents import DeliveryDocument
 from libs.common.adapters.mongo.inserting import insert_new
-from libs.common.domain.deliveries import Found, Lease, Settlement, Take, Tried, Work
+from libs.common.domain.deliveries import KnownDelivery, Lease, Settlement, Take, Tried, Work
 from libs.common.domain.errors import Unavailable
 from libs.common.domain.states import State
 
@@ -30,7 +30,7 @@ class MongoDeliveryStore:
         """Claim by insert; the ids that were there already."""
         return await insert_new(DeliveryDocument, [_new(work, lease) for work, lease in claims])
 
-    async def find(self, delivery_ids: Collection[str]) -> dict[str, Found]:
+    async def find(self, delivery_ids: Collection[str]) -> dict[str, KnownDelivery]:
         """What is known of these deliveries, by id."""
         with database_calls():
             cursor = collection_of(DeliveryDocument).find({"_id": {"$in": list(delivery_ids)}}, _FOUND)
@@ -112,8 +112,8 @@ def _new(work: Work, lease: Lease) -> dict[str, Any]:
     }
 
 
-def _found(document: Mapping[str, Any]) -> Found:
-    return Found(
+def _found(document: Mapping[str, Any]) -> KnownDelivery:
+    return KnownDelivery(
         document["_id"],
         State(document["state"]),
         document.get("attempt", 0),

@@ -2,7 +2,7 @@
 every subscription would answer, in microseconds; it refuses to know clocks, suppressions and where subscribers live.
 """
 
-from libs.common.domain.index.model import Counts, Gathered, Profile, Subscriber, Subscription
+from libs.common.domain.index.model import Counts, Gathered, IndexedSubscriber, Profile, Subscription
 from libs.common.domain.index.subscriptions import SubscriptionIndex
 
-__all__ = ["Counts", "Gathered", "Profile", "Subscriber", "Subscription", "SubscriptionIndex"]
+__all__ = ["Counts", "Gathered", "IndexedSubscriber", "Profile", "Subscription", "SubscriptionIndex"]

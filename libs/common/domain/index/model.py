@@ -24,7 +24,7 @@ class Subscription(msgspec.Struct, frozen=True):
     profile: Profile
 
 
-class Subscriber(msgspec.Struct, frozen=True):
+class IndexedSubscriber(msgspec.Struct, frozen=True):
     """Somebody who can receive."""
 
     id: str

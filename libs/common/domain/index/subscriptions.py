@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pyroaring import BitMap
 
-from libs.common.domain.index.model import Counts, Gathered, Profile, Subscriber
+from libs.common.domain.index.model import Counts, Gathered, IndexedSubscriber, Profile
 from libs.common.domain.index.tenant import TenantIndex
 from libs.common.domain.pattern import Fields
 
@@ -19,7 +19,7 @@ class SubscriptionIndex:
     def __init__(self) -> None:
         self._tenants: dict[str, TenantIndex] = {}
 
-    def put(self, tenant: str, subscriber: Subscriber) -> bool:
+    def put(self, tenant: str, subscriber: IndexedSubscriber) -> bool:
         """Take a version of a subscriber; False, and no change, when it is not newer than the one known.
 
         Raises ValueError when the ordinal belongs to another subscriber of the tenant, which no reordering explains.
@@ -51,7 +51,7 @@ class SubscriptionIndex:
         index = self._tenants.get(tenant)
         return index.slots.verify(gathered) if index is not None else []
 
-    def subscriber(self, tenant: str, subscriber_id: str) -> Subscriber | None:
+    def subscriber(self, tenant: str, subscriber_id: str) -> IndexedSubscriber | None:
         """The version known of a subscriber, active or not."""
         index = self._tenants.get(tenant)
         return index.subscribers.get(subscriber_id) if index is not None else None

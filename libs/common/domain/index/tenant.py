@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from libs.common.domain.index.model import Subscriber, Subscription
+from libs.common.domain.index.model import IndexedSubscriber, Subscription
 from libs.common.domain.index.slots import SlotKey, Slots
 
 
@@ -10,7 +10,7 @@ class TenantIndex:
     """All that is known of one tenant."""
 
     def __init__(self) -> None:
-        self.subscribers: dict[str, Subscriber] = {}
+        self.subscribers: dict[str, IndexedSubscriber] = {}
         self.ids: dict[int, str] = {}
         self.slots = Slots()
         self.subscriptions = 0
@@ -18,7 +18,7 @@ class TenantIndex:
         self._removed: dict[str, int] = {}
         """The newest version that was removed, by subscriber."""
 
-    def put(self, subscriber: Subscriber) -> bool:
+    def put(self, subscriber: IndexedSubscriber) -> bool:
         """Take this version, unless it is not newer than what is known. Raises ValueError for a taken ordinal."""
         held = self.subscribers.get(subscriber.id)
         known = held.version if held is not None else self._removed.get(subscriber.id)
@@ -44,11 +44,11 @@ class TenantIndex:
         self._drop(held, kept=())
         return True
 
-    def _remember(self, subscriber: Subscriber) -> None:
+    def _remember(self, subscriber: IndexedSubscriber) -> None:
         if subscriber.active:
             shared = tuple(self._join(one, subscriber.ordinal) for one in subscriber.subscriptions)
             self.subscriptions += len(shared)
-            subscriber = Subscriber(
+            subscriber = IndexedSubscriber(
                 subscriber.id, subscriber.ordinal, subscriber.version, True, shared, subscriber.profile
             )
         self.subscribers[subscriber.id] = subscriber
@@ -60,7 +60,7 @@ class TenantIndex:
         pattern, profile = self.slots.join(one.pattern, self.slots.profile_number(one.profile), ordinal)
         return one if pattern is one.pattern and profile is one.profile else Subscription(one.name, pattern, profile)
 
-    def _drop(self, held: Subscriber, kept: Collection[SlotKey]) -> None:
+    def _drop(self, held: IndexedSubscriber, kept: Collection[SlotKey]) -> None:
         """Forget the subscriber, and its place in all slots but the kept ones."""
         for key in self._slots_of(held).difference(kept):
             self.slots.part(key, held.ordinal)
@@ -69,7 +69,7 @@ class TenantIndex:
         del self.subscribers[held.id]
         del self.ids[held.ordinal]
 
-    def _slots_of(self, subscriber: Subscriber) -> set[SlotKey]:
+    def _slots_of(self, subscriber: IndexedSubscriber) -> set[SlotKey]:
         """The slots of a subscriber: none when inactive, one for equal subscriptions."""
         if not subscriber.active:
             return set()

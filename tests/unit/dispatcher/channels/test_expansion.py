@@ -15,7 +15,7 @@ from libs.common.domain.inflight import Tracker
 from libs.common.domain.messages import DeliveryBatch
 from libs.common.domain.states import State
 from libs.common.ports import Received
-from services.dispatcher.entries import Entry, Group
+from services.dispatcher.entries import Entry, WorkGroup
 from services.dispatcher.expansion import Expander, for_each
 from services.dispatcher.patience import Patience
 from services.dispatcher.reading import read_batch, read_retry
@@ -174,7 +174,7 @@ def test_a_record_is_done_when_all_endpoints_are(push, batch):
         Entry(Tracker().register(partition, number), record, batch(*names))
         for number, names in enumerate([("ann", "ben"), ("cem",)])
     ]
-    group = Group(entries, finished.append, lambda: None)
+    group = WorkGroup(entries, finished.append, lambda: None)
     several = [for_each(work, ["phone", "tablet"]) for work in group.works]
 
     assert group.expand(several) == 3

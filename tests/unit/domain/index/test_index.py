@@ -5,15 +5,15 @@ import random
 import pytest
 from pyroaring import BitMap
 
-from libs.common.domain.index import Counts, Profile, Subscriber, Subscription, SubscriptionIndex
+from libs.common.domain.index import Counts, IndexedSubscriber, Profile, Subscription, SubscriptionIndex
 from libs.common.domain.pattern import EVERYTHING, flatten, matches, parse
 
 MAIL = Profile(channels=("EMAIL",))
 PUSH = Profile(channels=("PUSH",))
 
 
-def subscriber(number: int, *wanted: Subscription, version: int = 1, active: bool = True) -> Subscriber:
-    return Subscriber(f"s{number}", number, version, active, wanted, MAIL)
+def subscriber(number: int, *wanted: Subscription, version: int = 1, active: bool = True) -> IndexedSubscriber:
+    return IndexedSubscriber(f"s{number}", number, version, active, wanted, MAIL)
 
 
 def wants(topic: str, profile: Profile = MAIL) -> Subscription:
@@ -92,14 +92,14 @@ def test_an_ordinal_belongs_to_one_subscriber() -> None:
     index = SubscriptionIndex()
     index.put("acme", subscriber(1, wants("tech")))
     with pytest.raises(ValueError, match="ordinal 1 belongs"):
-        index.put("acme", Subscriber("other", 1, 1, True, (wants("sports"),), MAIL))
+        index.put("acme", IndexedSubscriber("other", 1, 1, True, (wants("sports"),), MAIL))
     assert who(index, {"topic": "sports"}) == {}
 
 
 def test_a_subscriber_with_a_new_ordinal_leaves_the_old_one() -> None:
     index = SubscriptionIndex()
     index.put("acme", subscriber(1, wants("tech")))
-    index.put("acme", Subscriber("s1", 9, 2, True, (wants("tech"),), MAIL))
+    index.put("acme", IndexedSubscriber("s1", 9, 2, True, (wants("tech"),), MAIL))
     assert who(index, {"topic": "tech"}) == {MAIL: [9]}
     assert index.missing_ordinals("acme", [1, 9]) == [1]
     index.put("acme", subscriber(1, wants("sports"), version=3))
@@ -162,7 +162,7 @@ def test_many_numbers_in_many_blocks_answer_like_a_scan() -> None:
     chance = random.Random(3)
     index, held = SubscriptionIndex(), {}
 
-    def draw(number: int, version: int) -> Subscriber:
+    def draw(number: int, version: int) -> IndexedSubscriber:
         source: dict[str, object] = {"topic": [f"t{chance.randrange(30)}", {"prefix": f"t{chance.randrange(30)}/"}]}
         if chance.random() < 0.7:
             source["priority"] = [f"p{chance.randrange(3)}"]

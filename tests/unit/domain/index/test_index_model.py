@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pyroaring import BitMap
 
-from libs.common.domain.index import Profile, Subscriber, Subscription, SubscriptionIndex
+from libs.common.domain.index import IndexedSubscriber, Profile, Subscription, SubscriptionIndex
 from libs.common.domain.pattern import EVERYTHING, Fields, Pattern, flatten, matches, parse, pattern_of_preferences
 
 PROFILES = [
@@ -82,7 +82,7 @@ def by_profile(found: list[tuple[Profile, BitMap]]) -> Answer:
     return sorted(((profile, set(ordinals)) for profile, ordinals in found), key=lambda entry: repr(entry[0]))
 
 
-def scan(subscribers: dict[str, Subscriber], fields: Fields) -> Answer:
+def scan(subscribers: dict[str, IndexedSubscriber], fields: Fields) -> Answer:
     """The naive answer."""
     found: dict[Profile, set[int]] = {}
     for subscriber in subscribers.values():
@@ -98,7 +98,7 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.index = SubscriptionIndex()
-        self.held: dict[str, dict[str, Subscriber]] = {tenant: {} for tenant in TENANTS}
+        self.held: dict[str, dict[str, IndexedSubscriber]] = {tenant: {} for tenant in TENANTS}
         self.removed: dict[tuple[str, str], int] = {}
 
     @rule(
@@ -111,7 +111,7 @@ class Histories(RuleBasedStateMachine):
     )
     def put(self, tenant: str, subscriber_id: str, version: int, active: bool, moved: int, wanted: Any) -> None:
         ordinal = IDS.index(subscriber_id) + moved
-        subscriber = Subscriber(subscriber_id, ordinal, version, active, wanted, PROFILES[0])
+        subscriber = IndexedSubscriber(subscriber_id, ordinal, version, active, wanted, PROFILES[0])
         known = self.held[tenant].get(subscriber_id)
         newest = known.version if known else self.removed.get((tenant, subscriber_id), 0)
         assert self.index.put(tenant, subscriber) is (version > newest)
@@ -163,7 +163,7 @@ def test_many_filters_answer_like_the_scan_before_and_after_some_leave(
 ) -> None:
     index = SubscriptionIndex()
     held = {
-        f"s{number}": Subscriber(
+        f"s{number}": IndexedSubscriber(
             f"s{number}", number, 1, True, (Subscription("x", one, PROFILES[number % 2]),), PROFILES[0]
         )
         for number, one in enumerate(wanted)
