@@ -12,8 +12,9 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 
-_PATIENCE = 1.0
-"""Seconds between two cancellations of a task."""
+_PATIENCE = 3.0
+"""Seconds between two cancellations of a task: longer than the first may take to have its effect, since the router's
+scheduler gives back what it has leased within 2."""
 EXIT_CODE = 70
 """EX_SOFTWARE of sysexits.h."""
 
