@@ -50,13 +50,14 @@ def read_ports(environ: Mapping[str, str]) -> dict[str, int]:
 
 
 def require_free(ports: Mapping[str, int], variables: Iterable[str]) -> None:
-    """Raise StackError for the first port that is in use or wanted twice; the line names it and its variable."""
+    """Raise StackError for the first port that is wanted twice, or else in use; the line names it and its variable."""
     wanted: dict[int, str] = {}
     for variable in variables:
         port = ports[variable]
         if port in wanted:
             raise StackError(f"{wanted[port]} and {variable} are both {port}: give one of them another port.")
         wanted[port] = variable
+    for port, variable in wanted.items():
         problem = _problem_with(port)
         if problem:
             raise StackError(

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from deploy.local.backoff import Backoff
 from deploy.local.environment import developer_environ, read_or_make_secrets, with_user_settings
 from deploy.local.errors import StackError
 from deploy.local.logs import LINES_PER_SECOND, ProcessLog, Terminal
-from deploy.local.ports import DEFAULT_PORTS, read_ports, require_free
+from deploy.local.ports import DEFAULT_PORTS, HOST, read_ports, require_free
 from deploy.local.source import KAFKA_VARIABLE, MONGO_VARIABLE, Source, source_of
 
 SECRETS = {"SECRET_KEY": "s", "PROVIDER_CALLBACK_TOKEN": "t", "PROVIDER_API_KEY": "k"}
@@ -50,9 +51,12 @@ def test_ports_are_the_defaults_unless_set() -> None:
     assert read_ports({"API_PORT": "8100", "KAFKA_PORT": ""}) == {**DEFAULT_PORTS, "API_PORT": 8100}
 
 
-def test_one_port_for_two_parts_is_refused() -> None:
-    with pytest.raises(StackError, match="API_PORT and ROUTER_PORT are both 21999"):
-        require_free({"API_PORT": 21999, "ROUTER_PORT": 21999}, ["API_PORT", "ROUTER_PORT"])
+def test_one_port_for_two_parts_is_refused_as_that_whoever_listens_there() -> None:
+    """It was told as in use when another test of the same run happened to listen on the port."""
+    with socket.create_server((HOST, 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(StackError, match=f"API_PORT and ROUTER_PORT are both {port}"):
+            require_free({"API_PORT": port, "ROUTER_PORT": port}, ["API_PORT", "ROUTER_PORT"])
 
 
 def test_no_port_is_given_out_twice_even_to_two_processes(tmp_path: Path) -> None:
